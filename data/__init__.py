@@ -1,0 +1,1 @@
+"""Which tasks: readers of public datasets and the bundled ones. Never imports torch."""

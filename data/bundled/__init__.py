@@ -1,0 +1,1 @@
+"""Tasks of our own writing that ship with the package, so that everything runs without a download."""

@@ -1,0 +1,1 @@
+"""JSON extraction tasks of our own writing and the code that wrote them (see README.md)."""

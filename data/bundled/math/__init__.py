@@ -1,0 +1,1 @@
+"""Word problems of our own writing and the code that wrote them (see README.md)."""

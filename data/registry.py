@@ -1,0 +1,79 @@
+"""The readers that a configuration can name, and the one way in which tasks are loaded."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from data.bundled_tasks import BundledJsonReader, BundledMathReader, BundledSqlReader
+from data.gsm8k import Gsm8kReader
+from data.reader import Reader, Reading, Split
+from data.schema_instances import SchemaInstancesReader
+from data.spider import SpiderReader
+from envs.environment import Environment
+from envs.errors import ConfigurationError
+from envs.options import construct
+from envs.transcript import Transcript
+
+READERS: dict[str, Callable[..., Reader]] = {
+    "bundled_json": BundledJsonReader,
+    "bundled_math": BundledMathReader,
+    "bundled_sql": BundledSqlReader,
+    "gsm8k": Gsm8kReader,
+    "schema_instances": SchemaInstancesReader,
+    "spider": SpiderReader,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which dataset."""
+
+    reader: str
+    """bundled_json, bundled_math, bundled_sql, gsm8k, schema_instances or spider."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The reader's own options; those of public datasets need ``path``: a directory or hub://owner/name."""
+
+
+def make_reader(config: DataConfig, environment: Environment[Any]) -> Reader:
+    """The configured reader.
+
+    Raises:
+        ConfigurationError: an unknown reader or option, or tasks that are for another environment.
+    """
+    reader = construct("reader", config.reader, READERS, config.options)
+    if reader.environment != environment.name:
+        raise ConfigurationError(
+            f"reader '{config.reader}' reads tasks for environment '{reader.environment}', not '{environment.name}'"
+        )
+    return reader
+
+
+def load_tasks(reader: Reader, environment: Environment[Any], split: Split) -> Reading:
+    """Reads a split and leaves out every task whose own gold answer the environment does not judge correct.
+
+    A wrong or unjudgeable gold would punish right answers; such a task is skipped and counted.
+
+    Raises:
+        ConfigurationError: a file is missing, or no task is left.
+    """
+    reading = reader.read(split)
+    skipped = Counter(reading.skipped)
+    references = [environment.reference(task) for task in reading.tasks]
+    with_gold = [
+        (task, Transcript.of(reference))
+        for task, reference in zip(reading.tasks, references, strict=True)
+        if reference is not None
+    ]
+    verdicts = iter(environment.judge(with_gold))
+    tasks = []
+    for task, reference in zip(reading.tasks, references, strict=True):
+        verdict = next(verdicts) if reference is not None else None
+        if verdict is None or verdict.is_correct:
+            tasks.append(task)
+        else:
+            skipped[verdict.unjudged or f"gold answer judged wrong: {verdict.error}"] += 1
+    if not tasks:
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in skipped.most_common(3)) or "the split is empty"
+        raise ConfigurationError(f"split '{split}' has no usable task: {reasons}")
+    return Reading(tasks=tasks, skipped=skipped)

@@ -1,0 +1,68 @@
+"""Rows of a dataset, from a directory on disk or from the Hugging Face hub (``hub://owner/name``)."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from envs.errors import ConfigurationError
+
+HUB_PREFIX = "hub://"
+
+
+def is_hub(path: str) -> bool:
+    """True when ``path`` names a dataset on the hub."""
+    return path.startswith(HUB_PREFIX)
+
+
+def directory_file(directory: str, name: str, dataset: str) -> Path:
+    """The file ``name`` inside a dataset's directory.
+
+    Raises:
+        ConfigurationError: the directory or the file is not there; names what is missing.
+    """
+    root = Path(directory).expanduser()
+    if not root.is_dir():
+        raise ConfigurationError(f"{dataset}: no directory '{root}'; give the unpacked dataset's path or hub://owner/name")
+    path = root / name
+    if not path.exists():
+        raise ConfigurationError(f"{dataset}: '{root}' lacks '{name}'; expected the official layout")
+    return path
+
+
+def json_lines(path: Path) -> Iterator[Any]:
+    """The value of every non-empty line of a JSON-lines file.
+
+    Raises:
+        ConfigurationError: a line is not JSON; names the file and the line.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ConfigurationError(f"{path}, line {number}: not JSON ({error})") from error
+
+
+def hub_rows(path: str, split: str, subset: str | None = None) -> Iterator[Mapping[str, Any]]:
+    """The rows of one split of a hub dataset, through the ``datasets`` library.
+
+    Args:
+        path: ``hub://owner/name``; what follows the prefix may be anything that ``datasets.load_dataset`` takes.
+        split: the hub's own split name.
+        subset: the hub's configuration name, for datasets that have several.
+
+    Raises:
+        ConfigurationError: the dataset cannot be loaded; carries the library's reason.
+    """
+    import datasets  # takes over a second: only those who ask the hub pay
+
+    name = path.removeprefix(HUB_PREFIX)
+    try:
+        rows = datasets.load_dataset(name, subset, split=split)
+    except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigurationError(f"hub dataset '{name}' (split '{split}') cannot be loaded: {reason}") from error
+    yield from rows

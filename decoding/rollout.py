@@ -1,0 +1,57 @@
+"""The token-level record of one episode, and of all episodes of a task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from decoding.engine import FinishReason
+from envs.task import Task
+from envs.transcript import Transcript
+from envs.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """One episode, as tokens for the trainer and as text for the reader."""
+
+    prompt_ids: Sequence[int]
+    completion_ids: Sequence[int]
+    """What followed the prompt: the model's tokens and, in between, those of observations. Never empty."""
+    logprobs: Sequence[float]
+    """log q of each completion token under the distribution it was sampled from; 0 for observations."""
+    env_mask: Sequence[int]
+    """1 for a token of the model, 0 for one of an observation (never trained on)."""
+    log_z: Sequence[float] | None
+    """log of the mass that the grammar allowed, token by token; None for a rollout without a grammar."""
+    finish: FinishReason
+    transcript: Transcript
+    verdict: Verdict
+    grammar_error: str | None = None
+    """Why the task's grammar could not be applied, when it was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The rollouts of one task."""
+
+    task: Task
+    rollouts: tuple[Rollout, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What a decode cost."""
+
+    generated_tokens: int = 0
+    prefilled_tokens: int = 0
+    verifier_calls: int = 0
+    generate_seconds: float = field(default=0.0)
+    judge_seconds: float = field(default=0.0)
+
+    def __add__(self, other: "Ledger") -> "Ledger":
+        return Ledger(
+            generated_tokens=self.generated_tokens + other.generated_tokens,
+            prefilled_tokens=self.prefilled_tokens + other.prefilled_tokens,
+            verifier_calls=self.verifier_calls + other.verifier_calls,
+            generate_seconds=self.generate_seconds + other.generate_seconds,
+            judge_seconds=self.judge_seconds + other.judge_seconds,
+        )

@@ -1,0 +1,49 @@
+"""The contract between a kind of task and everything that makes or scores answers."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from envs.grammar import Grammar
+from envs.task import Task
+from envs.transcript import Message, Observation, Transcript
+from envs.verdict import Verdict
+
+TaskT = TypeVar("TaskT", bound=Task, contravariant=True)
+
+
+class Environment(Protocol[TaskT]):
+    """Turns a task into a prompt, answers the model's turns, judges the end.
+
+    Model text is hostile: ``observe`` and ``judge`` never raise because of it, never write, never leave their time or
+    memory limit. An episode that could not be judged gets a verdict with ``unjudged`` set, never a zero.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that configurations use."""
+        ...
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Closing tags after which the environment speaks; empty for a single-turn environment."""
+        ...
+
+    def prompt(self, task: TaskT) -> list[Message]:
+        """The chat messages that open the episode."""
+        ...
+
+    def grammar(self, task: TaskT) -> Grammar | None:
+        """The language of well-formed answers to this task, or None when the environment has none."""
+        ...
+
+    def reference(self, task: TaskT) -> str | None:
+        """The gold answer as a model should write it; None when the task has no gold."""
+        ...
+
+    def observe(self, task: TaskT, transcript: Transcript) -> Observation | None:
+        """What the environment answers to the last model turn; None when there is nothing to run."""
+        ...
+
+    def judge(self, episodes: Sequence[tuple[TaskT, Transcript]]) -> list[Verdict]:
+        """One verdict an episode, in order."""
+        ...

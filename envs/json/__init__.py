@@ -1,0 +1,1 @@
+"""Tasks whose answer is a JSON value that a schema describes."""

@@ -1,0 +1,1 @@
+"""Tasks whose answer is a mathematical value that can be verified."""

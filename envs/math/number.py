@@ -1,0 +1,129 @@
+r"""Plain numbers, exactly: what a canonical numeric answer may look like.
+
+``18``, ``-1,234.50``, ``3/4``, ``\frac{3}{4}``, ``1\frac{1}{2}``, ``0.\overline{3}``, ``5\times 10^{3}``, in the dressing
+that models put around a number: ``x = 18``, ``\$18``, ``18\text{ dollars}``, ``90^\circ``, ``10{,}000``. Arithmetic
+that was not carried out (``2+3``, ``\sqrt{25}``) and chains (``3 = 5``) are no plain numbers.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+CHARACTERS = 200
+DIGITS = 60
+"""A number with more digits, or a power of ten beyond it, is not plain."""
+ROUNDED_PLACES = 6
+"""Decimal places from which a rounded decimal stands for a fraction that no decimal can write."""
+
+THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\[,!;: ]|~)(?=\d{3}(?!\d))")
+SPACING = re.compile(r"\\[,!;: ]|~|\\(?:quad|qquad|left|right|displaystyle)(?![A-Za-z])|\\?\$|\s+")
+VARIABLE = re.compile(r"[A-Za-z] ?= ?(?=.)")
+WRAPPER = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox|boxed))?\{([^{}]*)\}")
+PERCENT = re.compile(r" ?(?:\\?%|(?:\\text\{ ?)?percent\}?)$")
+WORDS = r"[A-Za-z]+(?:[ /][A-Za-z]+){0,2}"
+UNIT = re.compile(
+    rf"(?<=[\d}}]) ?(?:\\(?:text|textbf|mathrm|mbox) ?\{{ ?({WORDS})\.? ?\}}(?:\^\{{?[23]\}}?)?"
+    rf"|\^ ?\{{? ?\\circ ?\}}?|°|\\degree| ?([A-Za-z]{{3,}}))$"
+)
+# Words that change the value, or join a second one.
+NO_UNIT = re.compile(
+    r"\b(?:and|or|not|minus|plus|dozens?|hundreds?|thousands?|millions?|billions?|trillions?|hal(?:f|ves)|thirds?"
+    r"|quarters?|percent)\b",
+    re.IGNORECASE,
+)
+WHOLE = r"\d{1,3}(?:,\d{3})+|\d+"
+FRACTION = re.compile(
+    rf"({WHOLE})?(?:(?<!\d) ?|(?<=\d) )"
+    r"(?:\\[dt]?frac ?(?:\{ ?(-?\d+) ?\} ?\{ ?(-?\d+) ?\}|(\d) ?(\d))|(\d+) ?/ ?(\d+))"
+    rf"|({WHOLE})\\[dt]?frac ?(?:\{{ ?(\d+) ?\}} ?\{{ ?(\d+) ?\}}|(\d) ?(\d))"
+)
+DECIMAL = re.compile(
+    rf"(?:({WHOLE})\.?|({WHOLE})?\.(\d*)(?:\\overline ?\{{ ?(\d+) ?\}})?)"
+    r"(?: ?(?:\\times|\\cdot|×) ?10 ?\^ ?(?:\{ ?([+-]?\d{1,2}) ?\}|(\d))|[eE]([+-]?\d{1,2}))?"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """An exact rational number and how it was written."""
+
+    value: Fraction
+    places: int | None
+    """Digits after the decimal point; None when it was written as a fraction."""
+    is_percent: bool
+    """Written with a percent sign, which is not part of the value."""
+
+
+def undressed(text: str) -> str:
+    """The text without spacing commands, dollar signs and a leading ``x =``; runs of white space become one space."""
+    bare = SPACING.sub(" ", THOUSANDS.sub("", text.replace("−", "-").replace("{,}", ",")))
+    bare = " ".join(bare.split())
+    if match := VARIABLE.match(bare):
+        bare = bare[match.end() :]
+    while match := WRAPPER.fullmatch(bare):
+        bare = match.group(1).strip()
+    return bare.removesuffix(".")
+
+
+def plain_number(text: str) -> Number | None:
+    """The number that a text is; None when it is anything else."""
+    if len(text) > CHARACTERS:
+        return None
+    dressed = undressed(text)
+    bare = PERCENT.sub("", dressed)
+    is_percent = bare != dressed
+    if not is_percent and (unit := UNIT.search(bare)):
+        if NO_UNIT.search(unit.group()):
+            return None
+        bare = bare[: unit.start()]
+    sign = -1 if bare.startswith("-") else 1
+    bare = bare.removeprefix("-" if sign < 0 else "+").lstrip()
+    if not bare.isascii() or sum(map(str.isdigit, bare)) > DIGITS:
+        return None
+    if match := DECIMAL.fullmatch(bare):
+        whole, before, after, repeated, *powers = match.groups()
+        if whole is None and not before and not after and not repeated:
+            return None
+        value = _decimal(whole or before or "0", after or "", repeated)
+        power = int(next((digits for digits in powers if digits), 0))
+        # Repeating digits are as exact as a fraction.
+        places = None if repeated else max(len(after or "") - power, 0)
+        return Number(value=sign * value * Fraction(10) ** power, places=places, is_percent=is_percent)
+    if match := FRACTION.fullmatch(bare):
+        groups = match.groups()
+        whole = groups[0] or groups[7]
+        above, below = (int(part) for part in groups[1:7] + groups[8:] if part is not None)
+        if below == 0 or (whole is not None and (above < 0 or below < 0)):
+            return None
+        value = Fraction(above, below) + int((whole or "0").replace(",", ""))
+        return Number(value=sign * value, places=None, is_percent=is_percent)
+    return None
+
+
+def is_equal(answer: Number, gold: Number) -> bool:
+    """Exactly equal, percent signs included; or the gold's correct rounding to at least six places.
+
+    The second holds only for a fraction that no finite decimal equals: ``0.333333`` for ``1/3``.
+    """
+    if answer.is_percent != gold.is_percent:
+        return False
+    if answer.value == gold.value:
+        return True
+    if gold.places is not None or answer.places is None or answer.places < ROUNDED_PLACES:
+        return False
+    return not _is_finite_decimal(gold.value) and round(gold.value, answer.places) == answer.value
+
+
+def _decimal(whole: str, after: str, repeated: str | None) -> Fraction:
+    value = Fraction(f"{whole.replace(',', '')}.{after or 0}")
+    if repeated:
+        value += Fraction(int(repeated), (10 ** len(repeated) - 1) * 10 ** len(after))
+    return value
+
+
+def _is_finite_decimal(value: Fraction) -> bool:
+    denominator = value.denominator
+    for prime in (2, 5):
+        while denominator % prime == 0:
+            denominator //= prime
+    return denominator == 1

@@ -1,0 +1,1 @@
+"""Tasks whose answer is a query that a database executes."""

@@ -1,0 +1,187 @@
+"""Are two query results equal? As bags of rows, up to a permutation of the columns; in order where the gold orders.
+
+Duplicates count, NULL equals NULL, 1 equals 1.0, a text never equals a number, and results of different column counts
+are never equal, empty ones included. Floats are equal within a tolerance, because the order of a summation is the
+database's own affair.
+
+Permutations are not enumerated. Columns that could correspond are found by colour refinement, as in graph isomorphism:
+a column is coloured by the bag of its values, a row by the bag of its (column colour, value), the columns again by
+their (row colour, value), until nothing splits further. What still looks alike afterwards is nearly always
+interchangeable, and a depth-first search over it ends at its first try.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+Rows = Sequence[tuple[Any, ...]]
+
+RELATIVE_TOLERANCE = 1e-12
+"""Some 4,500 units in the last place: covers reordered sums of many rows, keeps large integers and dates apart."""
+ABSOLUTE_TOLERANCE = 1e-9
+"""For what should cancel to zero and does not quite."""
+SEARCH_CELLS = 20_000_000
+"""How many cells the search over look-alike columns may visit before it gives up: about 2 s."""
+
+
+class UndecidedError(Exception):
+    """The results look alike in every cheap way and the search for a permutation became too long."""
+
+
+def are_equal(gold: Rows, predicted: Rows, *, is_ordered: bool, gold_width: int, predicted_width: int) -> bool:
+    """True when ``predicted`` is the same result as ``gold``.
+
+    Args:
+        is_ordered: the rows must come in the gold's order.
+        gold_width, predicted_width: column counts, which empty results would not show.
+
+    Raises:
+        UndecidedError: see there; no result of an ordinary query comes near it.
+    """
+    if gold_width != predicted_width or len(gold) != len(predicted):
+        return False
+    if _are_equal_exactly(gold, predicted, is_ordered):
+        return True
+    if not (_has_float(gold) or _has_float(predicted)):
+        return False
+    return _are_equal_exactly(*_with_close_numbers_merged(gold, predicted), is_ordered)
+
+
+def _are_equal_exactly(gold: Rows, predicted: Rows, is_ordered: bool) -> bool:
+    if gold == predicted:
+        return True
+    if is_ordered:
+        # With the rows aligned, a permutation exists exactly when both hold the same bag of columns.
+        return Counter(zip(*gold, strict=True)) == Counter(zip(*predicted, strict=True))
+    return Counter(gold) == Counter(predicted) or _are_equal_up_to_columns(gold, predicted)
+
+
+def _has_float(rows: Rows) -> bool:
+    return any(isinstance(value, float) for row in rows for value in row)
+
+
+def _with_close_numbers_merged(gold: Rows, predicted: Rows) -> tuple[Rows, Rows]:
+    """Both results with numbers that lie within the tolerance of each other replaced by one of them.
+
+    Neighbours are merged in ascending order, so that equality stays transitive: rounding instead would tear apart two
+    numbers on either side of a boundary. Two integers are never neighbours.
+    """
+    numbers = sorted({value for rows in (gold, predicted) for row in rows for value in row if _is_number(value)})
+    merged: dict[float, float] = {}
+    for previous, number in zip([None, *numbers], numbers, strict=False):
+        is_close = (
+            previous is not None
+            and (isinstance(previous, float) or isinstance(number, float))
+            and math.isclose(previous, number, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+        )
+        merged[number] = merged[previous] if previous is not None and is_close else number
+
+    def replaced(rows: Rows) -> Rows:
+        return tuple(tuple(merged[value] if _is_number(value) else value for value in row) for row in rows)
+
+    return replaced(gold), replaced(predicted)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+class _Colours:
+    """Gives equal things the same small integer, across both results."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+
+    def of(self, thing: Hashable) -> int:
+        return self._numbers.setdefault(thing, len(self._numbers))
+
+
+def _are_equal_up_to_columns(gold: Rows, predicted: Rows) -> bool:
+    if not gold or len(gold[0]) < 2:
+        return False  # nothing to permute, and equal bags were ruled out before
+    values = _Colours()
+    gold_columns, predicted_columns = (
+        [[values.of(value) for value in column] for column in zip(*rows, strict=True)] for rows in (gold, predicted)
+    )
+    refined = _refine(gold_columns, predicted_columns)
+    if refined is None:
+        return False
+    (gold_column_colours, gold_row_colours), (predicted_column_colours, predicted_row_colours) = refined
+    candidates: dict[int, list[int]] = defaultdict(list)
+    for index, colour in enumerate(predicted_column_colours):
+        candidates[colour].append(index)
+    # Fewest candidates first: what is determined prunes what is not.
+    order = sorted(range(len(gold_columns)), key=lambda index: len(candidates[gold_column_colours[index]]))
+    search = _Search(
+        gold=[gold_columns[index] for index in order],
+        predicted=predicted_columns,
+        candidates=[candidates[gold_column_colours[index]] for index in order],
+    )
+    return search.succeeds(0, gold_row_colours, predicted_row_colours, frozenset())
+
+
+Columns = list[list[int]]
+Colouring = tuple[list[int], list[int]]
+
+
+def _refine(gold: Columns, predicted: Columns) -> tuple[Colouring, Colouring] | None:
+    """(column colours, row colours) of each result, refined until stable; None when they prove the results unequal."""
+    colours = _Colours()
+    sides = (gold, predicted)
+    column_colours = [[colours.of(_bag(column)) for column in columns] for columns in sides]
+    row_colours: list[list[int]] = [[], []]
+    distinct = 0
+    while True:
+        if sorted(column_colours[0]) != sorted(column_colours[1]):
+            return None
+        for side, columns in enumerate(sides):
+            cells = ([(colour, value) for value in column] for colour, column in zip(column_colours[side], columns, strict=True))
+            row_colours[side] = [colours.of(tuple(sorted(row))) for row in zip(*cells, strict=True)]
+        if Counter(row_colours[0]) != Counter(row_colours[1]):
+            return None
+        if len(set(column_colours[0])) in (distinct, len(gold)):
+            return (column_colours[0], row_colours[0]), (column_colours[1], row_colours[1])
+        distinct = len(set(column_colours[0]))
+        column_colours = [
+            [
+                colours.of((colour, _bag(zip(row_colours[side], column, strict=True))))
+                for colour, column in zip(column_colours[side], columns, strict=True)
+            ]
+            for side, columns in enumerate(sides)
+        ]
+
+
+def _bag(things: Iterable[Hashable]) -> frozenset[tuple[Hashable, int]]:
+    return frozenset(Counter(things).items())
+
+
+class _Search:
+    """Assigns predicted columns to gold columns one by one, as long as the rows restricted to them are equal bags."""
+
+    def __init__(self, gold: Columns, predicted: Columns, candidates: list[list[int]]) -> None:
+        self._gold = gold
+        self._predicted = predicted
+        self._candidates = candidates
+        self._cells_left = SEARCH_CELLS
+
+    def succeeds(self, depth: int, gold_rows: list[int], predicted_rows: list[int], used: frozenset[int]) -> bool:
+        """``gold_rows`` and ``predicted_rows`` number the rows by what the columns assigned so far say of them."""
+        if depth == len(self._gold):
+            return True
+        labels = _Colours()
+        extended = [labels.of(pair) for pair in zip(gold_rows, self._gold[depth], strict=True)]
+        wanted = Counter(extended)
+        failed: set[tuple[int, ...]] = set()
+        for index in self._candidates[depth]:
+            column = self._predicted[index]
+            if index in used or tuple(column) in failed:
+                continue
+            self._cells_left -= len(column)
+            if self._cells_left < 0:
+                raise UndecidedError(f"over {SEARCH_CELLS} cells compared in search of a column permutation")
+            attempt = [labels.of(pair) for pair in zip(predicted_rows, column, strict=True)]
+            if Counter(attempt) == wanted and self.succeeds(depth + 1, extended, attempt, used | {index}):
+                return True
+            failed.add(tuple(column))
+        return False

@@ -1,0 +1,48 @@
+"""What was said in one episode: the model's text and the environment's observations, in order."""
+
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+
+class Message(TypedDict):
+    """One chat message, as tokenizers' chat templates take it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stretch of text by one author."""
+
+    author: Literal["model", "environment"]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What the environment answers to a model's turn."""
+
+    text: str
+    """The text that is appended to the transcript, its tags included."""
+    digest: str | None = None
+    """Identifies the outcome: two branches with equal digests saw the same result. None: never equal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcript:
+    """The ordered segments of one episode, without the prompt."""
+
+    segments: tuple[Segment, ...]
+    is_truncated: bool = False
+    """True when a token budget cut the model off before it ended its answer."""
+
+    @classmethod
+    def of(cls, text: str, *, is_truncated: bool = False) -> "Transcript":
+        """The transcript of a single model turn."""
+        return cls(segments=(Segment(author="model", text=text),), is_truncated=is_truncated)
+
+    @property
+    def model_text(self) -> str:
+        """All that the model wrote, observations left out."""
+        return "".join(segment.text for segment in self.segments if segment.author == "model")

@@ -1,0 +1,1 @@
+"""Measures checkpoints: held-out metrics with intervals, and reports."""

@@ -1,0 +1,69 @@
+"""What is measured, on which tasks, decoded how."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from data.registry import DataConfig
+from envs.errors import ConfigurationError
+from envs.registry import EnvironmentConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingConfig:
+    """One way of decoding the held-out tasks."""
+
+    temperature: float = 1.0
+    """0 decodes greedily."""
+    grammar: bool = False
+    """True masks every token that would leave the task's grammar."""
+    samples: int = 1
+    """Answers per task."""
+
+
+def _free_and_constrained() -> Mapping[str, DecodingConfig]:
+    return {"free": DecodingConfig(), "constrained": DecodingConfig(grammar=True)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldoutConfig:
+    """How a model is measured on held-out tasks."""
+
+    metrics: list[str]
+    """Reward components of the environment; the first one is the headline."""
+    decodings: Mapping[str, DecodingConfig] = field(default_factory=_free_and_constrained)
+    """Name -> decoding; every one is measured on the same tasks."""
+    tasks: int | None = None
+    """Number of held-out tasks, drawn with ``seed``; null takes all."""
+    max_new_tokens: int = 256
+    """Budget of one answer."""
+    max_batch_rows: int = 64
+    """Answers decoded at once."""
+    seed: int = 0
+    """Draws the tasks and the samples: two models measured with one seed see the same tasks and random numbers."""
+
+    def __post_init__(self) -> None:
+        if not self.metrics or not self.decodings:
+            raise ConfigurationError("heldout needs at least one metric and one decoding")
+        if self.tasks is not None and self.tasks < 1:
+            raise ConfigurationError(f"heldout.tasks must be at least 1 or null for all, got {self.tasks}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """One evaluation of one model."""
+
+    model: str
+    """A run's directory, a model directory, a hub id, or package://NAME/FILE.gguf."""
+    name: str
+    """The report is written to OUTPUT/NAME."""
+    environment: EnvironmentConfig
+    """Which kind of task."""
+    data: DataConfig
+    """Which dataset; its held-out split is measured."""
+    heldout: HeldoutConfig
+    """What is measured."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of the weights."""
+    output: str = "runs"
+    """Directory of all runs."""

@@ -1,0 +1,84 @@
+"""Measures a model on held-out tasks and writes a report.
+
+    python eval/run.py --config configs/eval/json.yaml --model runs/quickstart
+    python eval/run.py --config configs/eval/sql.yaml --model Qwen/Qwen3-0.6B --heldout.tasks 100
+
+``--model`` takes a run's directory, a model or adapter directory, a hub id, or package://NAME/FILE.gguf. The report is
+written to OUTPUT/NAME: report.md, report.json, metrics.png, records.jsonl and the resolved config.yaml.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from transformers.utils import logging as transformers_logging
+
+from data.registry import load_tasks, make_reader
+from decoding.decoder import require_window
+from decoding.models import ModelConfig, load_model, load_tokenizer, window
+from decoding.transformers_engine import TransformersEngine
+from envs.configuration import Parsed, exit_with, parse
+from envs.errors import ConfigurationError
+from envs.registry import make_environment
+from eval.config import EvalConfig
+from eval.evaluate import draw_tasks, evaluate
+from eval.plots import save_metrics
+from eval.report import metrics_table, write_evaluation
+from rewards.registry import component
+
+
+def run(parsed: Parsed[EvalConfig]) -> Path:
+    """Evaluates as configured and returns the report's directory.
+
+    Raises:
+        ConfigurationError: whatever is wrong with the configuration, the model, the data or the output directory.
+    """
+    config = parsed.config
+    directory = Path(config.output) / config.name
+    if directory.exists() and any(directory.iterdir()):
+        raise ConfigurationError(f"'{directory}' already holds a report; choose another --name or remove it")
+    environment = make_environment(config.environment)
+    for metric in config.heldout.metrics:
+        component(environment, metric)  # an unknown metric is an error now, not after the model has loaded
+    reading = load_tasks(make_reader(config.data, environment), environment, "heldout")
+    tasks = draw_tasks(reading.tasks, config.heldout)
+    tokenizer = load_tokenizer(config.model)
+    model = load_model(ModelConfig(reference=config.model, dtype=config.dtype))
+    require_window(
+        tokenizer, environment, tasks, max_new_tokens=config.heldout.max_new_tokens, window=window(model)
+    )
+    state = PartialState()
+    engine = TransformersEngine(
+        model.to(state.device), tokenizer, max_batch_rows=config.heldout.max_batch_rows
+    )
+    evaluation = evaluate(engine, tokenizer, environment, tasks, config.heldout, title="evaluate")
+    if state.is_main_process:
+        title = f"Evaluation: {config.name}"
+        write_evaluation(
+            directory,
+            evaluation,
+            title=title,
+            model=config.model,
+            resolved=parsed.resolved,
+            skipped=reading.skipped,
+        )
+        save_metrics(directory / "metrics.png", evaluation.measurements)
+        print(f"\n{metrics_table(evaluation.measurements)}\n\nreport: {directory / 'report.md'}")
+    return directory
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parses the command line and runs; a mistake that the user can mend ends in one line and exit code 2."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.set_grad_enabled(False)
+    try:
+        run(parse(EvalConfig, arguments, description=__doc__ or ""))
+    except ConfigurationError as error:
+        exit_with(error)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What an answer is worth: components, composites, credit. Never imports torch."""

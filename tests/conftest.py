@@ -1,0 +1,50 @@
+"""Real datasets for tests: read where they are found, skipped with the reason where they are not.
+
+``STRUCTRL_DATA`` names a folder that holds the datasets, unpacked (``spider/``) or packed (``spider.tar.xz``).
+Without it the folder ``shared/data`` beside the checkout is tried.
+"""
+
+import importlib.util
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def dataset_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Returns a function of (dataset, one of its files) that finds the folder in which that file lies."""
+    home = Path(os.environ.get("STRUCTRL_DATA", ROOT.parent / "shared" / "data"))
+
+    def find(dataset: str, marker: str) -> Path:
+        folder = home / dataset
+        if not folder.is_dir():
+            archive = home / f"{dataset}.tar.xz"
+            if not archive.exists():
+                pytest.skip(f"needs the dataset '{dataset}': neither {folder} nor {archive} exists (set STRUCTRL_DATA)")
+            folder = tmp_path_factory.getbasetemp() / dataset
+            if not folder.is_dir():
+                with tarfile.open(archive) as packed:
+                    packed.extractall(folder, filter="data")
+        found = next(iter(sorted(folder.rglob(marker))), None)
+        if found is None:
+            pytest.skip(f"the dataset '{dataset}' at {folder} lacks {marker}")
+        return found.parent
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random two-layer Llama and its tokenizer; one for the session, so tests must not write to it."""
+    # By path: a stray top-level package `tests` in site-packages would win over ours. Late: it imports torch.
+    spec = importlib.util.spec_from_file_location("structrl_tests_tiny_model", ROOT / "tests" / "tiny_model.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model: Path = module.build_tiny_model(tmp_path_factory.mktemp("tiny_model"))
+    return model

@@ -1,0 +1,229 @@
+"""One experiment from tasks to report: measure, train, measure again, write it down."""
+
+import json
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from peft import LoraConfig
+from transformers import PreTrainedTokenizerBase, PrinterCallback, ProgressCallback
+from trl.models import unwrap_model_for_generation
+
+from data.reader import Reading
+from data.registry import load_tasks, make_reader
+from decoding.decoder import require_window
+from decoding.models import load_model, load_tokenizer, window
+from decoding.transformers_engine import TransformersEngine
+from envs.configuration import Parsed
+from envs.environment import Environment
+from envs.registry import make_environment
+from envs.task import Task
+from eval.evaluate import Evaluation, draw_tasks, evaluate, evaluation_from_json
+from eval.report import change_table, write_records
+from rewards.composite import Composite
+from rewards.registry import component
+from train.callbacks import ProgressBar, RunRecorder
+from train.config import LoraOptions, RunConfig
+from train.report import write_training_report
+from train.run_directory import RunDirectory, write_json, write_text
+from train.tracking import open_tracking, require_login
+from train.trainer import StructuredGRPOTrainer
+
+
+def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
+    """Runs the configured experiment, or goes on with it.
+
+    Everything that a user can get wrong is checked before the first file is written.
+
+    Raises:
+        ConfigurationError: whatever is wrong with the configuration, the model, the data or the output directory.
+    """
+    config = parsed.config
+    started = time.perf_counter()
+    directory = _on_main(lambda: RunDirectory.prepare(config.output, config.name, resume=resume))
+    _on_main(lambda: require_login(config))
+    environment = make_environment(config.environment)
+    composite = Composite(environment, config.reward.parts)
+    for metric in config.heldout.metrics:
+        component(environment, metric)
+    reader = make_reader(config.data, environment)
+    train = load_tasks(reader, environment, "train")
+    heldout = load_tasks(reader, environment, "heldout")
+    heldout_tasks = draw_tasks(heldout.tasks, config.heldout)
+    tokenizer = load_tokenizer(config.model.reference)
+    trainer, recorder = _build(parsed, directory, environment, composite, train, heldout_tasks, tokenizer)
+    tracker = _open(parsed, directory)
+    recorder.tracker = tracker
+    try:
+        before = _measure("before", trainer, environment, heldout_tasks, parsed, directory)
+        trained = _train(trainer, directory, resume)
+        _save(trainer, tokenizer, directory, parsed)
+        after = _measure("after", trainer, environment, heldout_tasks, parsed, directory)
+        if PartialState().is_main_process:
+            costs = {
+                "seconds of training": trained,
+                "seconds in all": time.perf_counter() - started,
+                "seconds generating rollouts": trainer.ledger.generate_seconds,
+                "seconds judging rollouts": trainer.ledger.judge_seconds,
+                "peak memory, MiB": _peak_memory_mib(),
+            }
+            skipped = Counter(train.skipped) + Counter(heldout.skipped)
+            write_training_report(
+                directory,
+                config,
+                resolved=parsed.resolved,
+                before=before,
+                after=after,
+                skipped=skipped,
+                costs=costs,
+                ledger=trainer.ledger,
+            )
+            _log_change(tracker, before, after)
+            print(f"\n{change_table(before.measurements, after.measurements)}\n")
+            print(f"report: {directory.path / 'report.md'}")
+    finally:
+        if tracker is not None:
+            tracker.finish()
+    return directory
+
+
+def _build(
+    parsed: Parsed[RunConfig],
+    directory: RunDirectory,
+    environment: Environment[Any],
+    composite: Composite,
+    train: Reading,
+    heldout: list[Task],
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[StructuredGRPOTrainer, RunRecorder]:
+    """The trainer, and the callback that keeps its records."""
+    config = parsed.config
+    args = config.trainer
+    args.output_dir = str(directory.checkpoints)
+    args.report_to = ["wandb"] if config.tracking.wandb != "disabled" else []
+    args.disable_tqdm = True
+    model = load_model(config.model)
+    longest = max(args.max_completion_length, config.heldout.max_new_tokens)
+    require_window(
+        tokenizer, environment, [*train.tasks, *heldout], max_new_tokens=longest, window=window(model)
+    )
+    recorder = RunRecorder(directory, parsed.resolved, config.tracking.transcripts)
+    trainer = StructuredGRPOTrainer(
+        model=model,
+        tokenizer=tokenizer,
+        environment=environment,
+        composite=composite,
+        tasks=train.tasks,
+        args=args,
+        max_batch_rows=config.rollout.max_batch_rows,
+        peft_config=_peft_config(config.lora) if config.lora else None,
+        callbacks=[ProgressBar(), recorder],
+    )
+    recorder.trainer = trainer
+    # Two bars, or a dictionary printed at every step, would only hide the one line that matters.
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    if config.lora:
+        # The reference, not the cache directory it stands for on this machine: the adapter must load elsewhere too.
+        trainer.model.peft_config["default"].base_model_name_or_path = config.model.reference
+    return trainer, recorder
+
+
+def _peft_config(options: LoraOptions) -> LoraConfig:
+    return LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=options.target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _open(parsed: Parsed[RunConfig], directory: RunDirectory) -> Any | None:
+    """Makes the run's directory and opens tracking, in the main process."""
+    state = PartialState()
+    tracker = None
+    if state.is_main_process:
+        write_text(directory.config, parsed.resolved)
+        tracker = open_tracking(parsed.config, directory.path, parsed.resolved)
+    state.wait_for_everyone()
+    return tracker
+
+
+def _measure(
+    moment: str,
+    trainer: StructuredGRPOTrainer,
+    environment: Environment[Any],
+    tasks: list[Task],
+    parsed: Parsed[RunConfig],
+    directory: RunDirectory,
+) -> Evaluation:
+    """The held-out measurement of a moment; one that was already made is read back, not made again."""
+    path = directory.measurement(moment)
+    if path.exists():
+        return evaluation_from_json(json.loads(path.read_text(encoding="utf-8")))
+    heldout = parsed.config.heldout
+    trainer.model.to(trainer.accelerator.device)
+    with (
+        unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as policy,
+        trainer.accelerator.autocast(),
+    ):
+        engine = TransformersEngine(policy, trainer.processing_class, max_batch_rows=heldout.max_batch_rows)
+        evaluation = evaluate(engine, trainer.processing_class, environment, tasks, heldout, title=moment)
+    if trainer.accelerator.is_main_process:
+        write_json(path, asdict(evaluation))
+        write_records(directory.path / f"{moment}.jsonl", evaluation.records)
+    trainer.accelerator.wait_for_everyone()
+    return evaluation
+
+
+def _train(trainer: StructuredGRPOTrainer, directory: RunDirectory, resume: bool) -> float:
+    """Trains, from the last checkpoint when there is one to resume from; returns the seconds it took."""
+    checkpoint = directory.last_checkpoint() if resume else None
+    if resume and checkpoint is None and trainer.accelerator.is_main_process:
+        print("no checkpoint was saved yet: training starts at step 0")
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return time.perf_counter() - started
+
+
+def _save(
+    trainer: StructuredGRPOTrainer,
+    tokenizer: PreTrainedTokenizerBase,
+    directory: RunDirectory,
+    parsed: Parsed[RunConfig],
+) -> None:
+    trainer.save_model(str(directory.model))
+    if trainer.accelerator.is_main_process:
+        tokenizer.save_pretrained(directory.model)
+        write_text(directory.model / "config.yaml", parsed.resolved)
+
+
+def _log_change(tracker: Any | None, before: Evaluation, after: Evaluation) -> None:
+    """Held-out means as summary values of the wandb run."""
+    if tracker is None:
+        return
+    for moment, evaluation in (("before", before), ("after", after)):
+        for decoding, measurement in evaluation.measurements.items():
+            for metric, estimate in measurement.metrics.items():
+                if estimate is not None:
+                    tracker.summary[f"heldout/{decoding}/{metric}/{moment}"] = estimate.mean
+
+
+def _on_main(check: Callable[[], Any]) -> Any:
+    """Runs a check of the file system in the main process first: the others must not see what it then creates."""
+    with PartialState().main_process_first():
+        return check()
+
+
+def _peak_memory_mib() -> float:
+    """The most accelerator memory, or else main memory, that this process has held, in MiB."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
