@@ -1,15 +1,18 @@
 """Readers of the bundled tasks: our own JSON extractions, word problems and database questions, all offline."""
 
 import json
+import random
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from data.bundled.sql.databases import build
 from data.reader import Reading, Split
 from data.source import json_lines
-from envs.json.task import JsonTask
+from envs.errors import ConfigurationError
+from envs.json.task import JsonExample, JsonTask
 from envs.math.task import MathTask
 from envs.sql.task import SqlTask
 
@@ -24,32 +27,52 @@ def _rows(domain: str, split: Split) -> Iterator[dict[str, Any]]:
 class BundledJsonReader:
     """Extractions to a schema; four schemas occur in the held-out split only (label ``new_schema``)."""
 
-    environment: ClassVar[str] = "json"
+    environment = "json"
+    examples: int = 0
+    """Solved examples of the same schema in each prompt. They come from the train split; of a schema that occurs in
+    the held-out split only, that many held-out tasks are set apart for it and not measured."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.examples <= 4:
+            raise ConfigurationError(f"examples must be between 0 and 4, got {self.examples}")
 
     def read(self, split: Split) -> Reading:
         """All tasks of a split."""
-        tasks = [
-            JsonTask(
-                id=row["id"],
-                schema=json.dumps(row["schema"]),
-                text=row["text"],
-                gold=json.dumps(row["gold"]),
-                labels={
-                    "difficulty": row["difficulty"],
-                    "new_schema": "yes" if row["is_new_schema"] else "no",
-                    "schema": row["schema_name"],
-                },
-            )
-            for row in _rows("json", split)
-        ]
+        givers: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in _rows("json", "train"):
+            givers[row["schema_name"]].append(row)
+        tasks = []
+        for row in _rows("json", split):
+            known = givers[row["schema_name"]]
+            if row["is_new_schema"] and len(known) < self.examples:
+                known.append(row)
+            else:
+                tasks.append(self._task(row, known))
         return Reading(tasks=tasks)
+
+    def _task(self, row: dict[str, Any], givers: list[dict[str, Any]]) -> JsonTask:
+        others = [giver for giver in givers if giver["id"] != row["id"]]
+        # Drawn by the task's own id: the same examples in every run, whatever else is read.
+        examples = random.Random(row["id"]).sample(others, self.examples)
+        return JsonTask(
+            id=row["id"],
+            schema=json.dumps(row["schema"]),
+            text=row["text"],
+            gold=json.dumps(row["gold"]),
+            examples=tuple(JsonExample(text=each["text"], gold=json.dumps(each["gold"])) for each in examples),
+            labels={
+                "difficulty": row["difficulty"],
+                "new_schema": "yes" if row["is_new_schema"] else "no",
+                "schema": row["schema_name"],
+            },
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BundledMathReader:
     """Word problems with one number as the answer."""
 
-    environment: ClassVar[str] = "math"
+    environment = "math"
 
     def read(self, split: Split) -> Reading:
         """All tasks of a split."""
@@ -69,7 +92,7 @@ class BundledMathReader:
 class BundledSqlReader:
     """Questions to small databases, which are built in the cache at the first read."""
 
-    environment: ClassVar[str] = "sql"
+    environment = "sql"
 
     def read(self, split: Split) -> Reading:
         """All tasks of a split."""

@@ -97,6 +97,8 @@ class SchemaInstancesReader:
         if gold is not None and not compiled.validate(instance, gold).is_valid:
             raise _Unusable("instance breaks the schema")
         text = row.get("text")
+        if text is not None and not isinstance(text, str):
+            raise _Unusable("text is not a string")
         labels = {"source": str(row["split"])} if row.get("split") else {}
         return JsonTask(
             id=str(row.get(self.id_key) or name),
@@ -113,8 +115,8 @@ def _instance(row: Mapping[str, Any]) -> tuple[bool, Any]:
         return True, row["instance"]
     if "tests" not in row:
         return False, None
-    for test in row["tests"]:
-        if test["valid"]:
+    for test in row["tests"] or ():
+        if isinstance(test, Mapping) and test.get("valid") is True and "data" in test:
             return True, test["data"]
     raise _Unusable("no valid instance")
 

@@ -8,7 +8,7 @@ import dataclasses
 import re
 import sys
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -74,28 +74,32 @@ def exit_with(error: ConfigurationError) -> NoReturn:
 
 def _require_known_keys(config_type: type, arguments: Sequence[str]) -> None:
     """Names the nearest known key for an unknown one, before jsonargparse says less about it."""
-    known = set(_keys(config_type))
     for key in [*_file_keys(arguments), *_flag_keys(arguments)]:
-        section, _, leaf = key.rpartition(".")
-        parent_is_section = not section or any(name.startswith(f"{section}.") for name in known)
-        if key in known or not parent_is_section:
-            continue
-        siblings = [name for name in known if name.rpartition(".")[0] == section]
-        where = f" in '{section}'" if section else ""
-        guess = nearest(leaf, [name.rpartition(".")[2] for name in siblings])
-        raise ConfigurationError(f"unknown configuration key '{leaf}'{where}{guess}; --help lists all keys")
+        _require_known(key.split("."), config_type, section="")
 
 
-def _keys(config_type: type, prefix: str = "") -> Iterator[str]:
-    """The dotted names of all fields of a dataclass, sections included."""
-    hints = typing.get_type_hints(config_type)
-    for field in dataclasses.fields(config_type):
-        if not field.init:
-            continue
-        yield prefix + field.name
-        for candidate in (hints[field.name], *typing.get_args(hints[field.name])):
-            if dataclasses.is_dataclass(candidate) and isinstance(candidate, type):
-                yield from _keys(candidate, f"{prefix}{field.name}.")
+def _require_known(path: Sequence[str], hint: Any, section: str) -> None:
+    """Follows a key down through nested dataclasses and mappings; what lies below any other type is left alone."""
+    if not path:
+        return
+    for candidate in (hint, *typing.get_args(hint)):  # X | None: the members of the union
+        if dataclasses.is_dataclass(candidate) and isinstance(candidate, type) and not _is_mapping(hint):
+            known = [field.name for field in dataclasses.fields(candidate) if field.init]
+            if path[0] not in known:
+                where = f" in '{section}'" if section else ""
+                raise ConfigurationError(
+                    f"unknown configuration key '{path[0]}'{where}{nearest(path[0], known)}; --help lists all keys"
+                )
+            below = typing.get_type_hints(candidate)[path[0]]
+            return _require_known(path[1:], below, f"{section}.{path[0]}" if section else path[0])
+        if _is_mapping(candidate):
+            value = typing.get_args(candidate)[1]
+            return _require_known(path[1:], value, f"{section}.{path[0]}")
+
+
+def _is_mapping(hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    return isinstance(origin, type) and issubclass(origin, Mapping) and len(typing.get_args(hint)) == 2
 
 
 def _file_keys(arguments: Sequence[str]) -> Iterator[str]:

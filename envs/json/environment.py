@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
 from envs.json.judge import JsonVerdict, judge_answer
 from envs.json.order import ordered_text
 from envs.json.parsing import Limits
-from envs.json.prompt import SchemaStyle, messages
+from envs.json.prompt import InstructionRole, SchemaStyle, messages
 from envs.json.task import JsonTask
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
@@ -25,6 +25,8 @@ class JsonEnvironment:
 
     schema_style: SchemaStyle = "json"
     """How the prompt shows the schema: as ``json`` or ``compact``, a terse notation that costs far fewer tokens."""
+    instruction_role: InstructionRole = "user"
+    """Who gives the instruction: ``system`` replaces a chat template's own system message; not all templates have one."""
     should_check_formats: bool = True
     """``format`` (``date``, ``email`` ...) is an assertion and not a remark."""
     reasoning_end: str | None = None
@@ -35,12 +37,16 @@ class JsonEnvironment:
     """An answer whose arrays and objects nest deeper is the error ``too deep``; at most 200."""
 
     name = "json"
-    stops: tuple[str, ...] = ()
+    stops: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.schema_style not in get_args(SchemaStyle):
             raise ConfigurationError(
                 f"schema_style is '{self.schema_style}'; expected one of {', '.join(get_args(SchemaStyle))}"
+            )
+        if self.instruction_role not in get_args(InstructionRole):
+            raise ConfigurationError(
+                f"instruction_role is '{self.instruction_role}'; expected one of {', '.join(get_args(InstructionRole))}"
             )
         if self.max_characters < 1 or not 1 <= self.max_depth <= 200:
             raise ConfigurationError(
@@ -49,8 +55,8 @@ class JsonEnvironment:
             )
 
     def prompt(self, task: JsonTask) -> list[Message]:
-        """One user message with the schema and the text."""
-        return messages(task, self.schema_style)
+        """The instruction with the schema, the task's solved examples, and the text."""
+        return messages(task, self.schema_style, self.instruction_role)
 
     def grammar(self, task: JsonTask) -> Grammar:
         """The schema itself. Engines may support less of it than the judge: validity is judged, not assumed."""

@@ -82,9 +82,9 @@ def judge_answer(
         has_extra_text=parsed.has_extra_text,
         is_valid=validation.is_valid,
         schema_errors=validation.errors,
-        precision=content and content.precision,
-        recall=content and content.recall,
-        f1=content and content.f1,
+        precision=content.precision if content else None,
+        recall=content.recall if content else None,
+        f1=content.f1 if content else None,
     )
 
 

@@ -6,14 +6,22 @@ from typing import Any
 
 from envs.json.schema import resolve
 
-SAME_PLACE = ("allOf", "anyOf", "oneOf")
-SAME_PLACE_SINGLE = ("then", "else")
+SINGLE = ("then", "else")
+TYPES: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "number": (int, float),
+    "integer": (int, float),
+}
 
 
 def in_schema_order(value: Any, schema: Any) -> Any:
     """The same value, each object's keys in the order in which the schema names them, unnamed keys last.
 
-    Every branch of a combinator counts, in order, since a wrong branch names no key of the value or the same ones.
+    Of alternatives (``anyOf``, ``oneOf``) those count that the value may satisfy by its own keys, types and constants.
+    What a reference leads to comes before what stands beside it. Values are ordered, never changed or judged.
     """
     return _ordered(value, (schema,), schema)
 
@@ -26,7 +34,7 @@ def ordered_text(value: str, schema: str) -> str:
 def _ordered(value: Any, schemas: Iterable[Any], root: Any) -> Any:
     if not isinstance(value, dict | list):
         return value
-    places = _expanded(schemas, root)
+    places = _expanded(value, schemas, root)
     if isinstance(value, list):
         return [_ordered(item, _item_schemas(places, position), root) for position, item in enumerate(value)]
     named = [key for place in places for key in _mapping(place, "properties") if key in value]
@@ -34,24 +42,66 @@ def _ordered(value: Any, schemas: Iterable[Any], root: Any) -> Any:
     return {key: _ordered(value[key], _member_schemas(places, key), root) for key in keys}
 
 
-def _expanded(schemas: Iterable[Any], root: Any) -> list[dict[str, Any]]:
+def _expanded(value: Any, schemas: Iterable[Any], root: Any) -> list[dict[str, Any]]:
     """The schemas and all that apply at the same place through references and combinators, each once."""
     found: list[dict[str, Any]] = []
     seen: set[int] = set()
-    waiting = [schema for schema in reversed(list(schemas))]
-    while waiting:
-        schema = waiting.pop()
+
+    def expand(schema: Any) -> None:
         if not isinstance(schema, dict) or id(schema) in seen:
-            continue
+            return
         seen.add(id(schema))
+        expand(_target(schema, root))
         found.append(schema)
-        reference = schema.get("$ref")
-        inner = [resolve(root, reference)] if isinstance(reference, str) else []
-        for key in SAME_PLACE:
-            inner.extend(schema[key] if isinstance(schema.get(key), list) else ())
-        inner.extend(schema.get(key) for key in SAME_PLACE_SINGLE)
-        waiting.extend(reversed(inner))
+        for branch in _branches(schema, "allOf"):
+            expand(branch)
+        for key in ("anyOf", "oneOf"):
+            branches = _branches(schema, key)
+            likely = [branch for branch in branches if _may_hold(value, branch, root)]
+            for branch in likely or branches:
+                expand(branch)
+        for key in SINGLE:
+            expand(schema.get(key))
+
+    for schema in schemas:
+        expand(schema)
     return found
+
+
+def _may_hold(value: Any, schema: Any, root: Any) -> bool:
+    """False when the type, a required key, an unknown key or a constant of the schema plainly rules the value out."""
+    target = _target(schema, root) if isinstance(schema, dict) else None
+    schema = target if isinstance(target, dict) else schema
+    if not isinstance(schema, dict):
+        return schema is not False
+    kind = schema.get("type")
+    if isinstance(kind, str) and not isinstance(value, TYPES.get(kind, object)):
+        return False
+    if not isinstance(value, dict):
+        return True
+    properties = _mapping(schema, "properties")
+    required = schema.get("required")
+    if isinstance(required, list) and not value.keys() >= set(required):
+        return False
+    if schema.get("additionalProperties") is False and "patternProperties" not in schema and value.keys() - properties:
+        return False
+    return all(_may_equal(value[key], properties[key]) for key in value.keys() & properties.keys())
+
+
+def _may_equal(value: Any, schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return True
+    return ("const" not in schema or schema["const"] == value) and ("enum" not in schema or value in schema["enum"])
+
+
+def _target(schema: dict[str, Any], root: Any) -> Any:
+    reference = schema.get("$ref")
+    return resolve(root, reference) if isinstance(reference, str) else None
+
+
+def _branches(schema: dict[str, Any], key: str) -> list[Any]:
+    branches = schema.get(key)
+    return branches if isinstance(branches, list) else []
 
 
 def _member_schemas(places: list[dict[str, Any]], key: str) -> list[Any]:

@@ -1,8 +1,8 @@
 """Hostile text to a JSON value, or the category of what is wrong with it.
 
 Stricter than ``json.loads``: duplicate keys, NaN and Infinity, numbers that overflow a double, numbers of a thousand
-digits, deep nesting and lone surrogates are errors, and length and depth are bounded before anything is parsed. Every
-step is linear in the text. Repairing broken JSON is not covered: what does not parse is not JSON.
+digits, deep nesting and lone surrogates are errors, and length and depth are bounded before anything is parsed. No
+text takes more than time linear in its length. Repairing broken JSON is not covered: what does not parse is not JSON.
 """
 
 import json
@@ -24,6 +24,8 @@ ParseError = Literal[
     "extra text",
 ]
 
+CANDIDATES = 256
+"""Bracketed stretches of a text that are tried; prose with more of them in front of its value is not JSON."""
 WHITESPACE = " \t\n\r"
 # A string (its closing quote optional, so that no text makes the scan quadratic) or one bracket.
 STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -79,7 +81,7 @@ def parse(text: str, limits: Limits = Limits()) -> Parsed:  # noqa: B008 - froze
     # Only when the text has that many brackets at all can a value in it be too deep.
     can_be_deep = stripped.count("[") + stripped.count("{") > limits.depth
     try:
-        while True:
+        for _ in range(CANDIDATES):
             if can_be_deep and stripped[start] in "[{" and _span(stripped, start)[1] > limits.depth:
                 raise _Defect("too deep")
             found = _decode(stripped, start, limits.number_characters)
@@ -88,10 +90,11 @@ def parse(text: str, limits: Limits = Limits()) -> Parsed:  # noqa: B008 - froze
             beyond = _span(stripped, start)[0] if stripped[start] in "[{" else start + 1
             opening = OPENING.search(stripped, beyond) if beyond is not None else None
             if opening is None:
-                return Parsed(error="not json", text=_encodable(stripped))
+                break
             start = opening.start()
     except _Defect as defect:
         return Parsed(error=defect.category, text=_encodable(stripped), has_extra_text=start > 0)
+    return Parsed(error="not json", text=_encodable(stripped))
 
 
 def _found(text: str, start: int, value: Any, end: int) -> Parsed:

@@ -1,8 +1,8 @@
 r"""Plain numbers, exactly: what a canonical numeric answer may look like.
 
-``18``, ``-1,234.50``, ``3/4``, ``\frac{3}{4}``, ``1\frac{1}{2}``, ``0.\overline{3}``, ``5\times 10^{3}``, in the dressing
-that models put around a number: ``x = 18``, ``\$18``, ``18\text{ dollars}``, ``90^\circ``, ``10{,}000``. Arithmetic
-that was not carried out (``2+3``, ``\sqrt{25}``) and chains (``3 = 5``) are no plain numbers.
+``18``, ``-1,234.50``, ``3/4``, ``\frac{3}{4}``, ``1\frac{1}{2}``, ``0.\overline{3}``, ``5\times 10^{3}``, in the
+dressing that models put around a number: ``x = 18``, ``\$18``, ``18\text{ dollars}``, ``90^\circ``, ``10{,}000``.
+Arithmetic that was not carried out (``2+3``, ``\sqrt{25}``) and chains (``3 = 5``) are no plain numbers.
 """
 
 import re

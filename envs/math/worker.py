@@ -5,19 +5,22 @@ worker that is late. The caller bounds the length of the expressions.
 """
 
 import logging
+import signal
 import sys
 from functools import lru_cache
 from typing import Any, Literal
 
 MEMORY_BYTES = 4 * 2**30
 
-Answer = Literal["equal", "different", "defective gold"]
+Comparison = Literal["equal", "different", "defective gold"]
 
 
 def prepare() -> None:
     """Loads the libraries and bounds the worker's memory, before its first pair is timed."""
     import math_verify  # noqa: F401 - seconds of work that must not count against the first deadline
 
+    # pebble answers SIGTERM in Python, which a worker deep inside an integer power never gets to.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.disable(logging.CRITICAL)  # math-verify warns at every call without a time limit of its own
     sys.set_int_max_str_digits(10_000)
     try:
@@ -28,7 +31,7 @@ def prepare() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES if hard < 0 else min(MEMORY_BYTES, hard), hard))
 
 
-def compare(gold: str, answer: str) -> Answer:
+def compare(gold: str, answer: str) -> Comparison:
     """Whether the two expressions are equal by math-verify's defaults, both of them boxed."""
     import math_verify
 

@@ -28,7 +28,7 @@ FUNCTIONS = frozenset(
 
 _SCHEMA_TABLES = frozenset({"sqlite_master", "sqlite_schema"})
 TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"} | {f"pragma_{name}" for name in DESCRIBING_PRAGMAS})
-"""Must be used once before the authorizer is set: SQLite declares them as tables at their first use, which it refuses."""
+"""Must be used once before the authorizer is set: at first use SQLite declares each as a table, which is refused."""
 
 
 def make_authorizer(tables: frozenset[str], views: frozenset[str], reads: set[tuple[str, str]]) -> Authorizer:

@@ -136,7 +136,8 @@ def _refine(gold: Columns, predicted: Columns) -> tuple[Colouring, Colouring] | 
         if sorted(column_colours[0]) != sorted(column_colours[1]):
             return None
         for side, columns in enumerate(sides):
-            cells = ([(colour, value) for value in column] for colour, column in zip(column_colours[side], columns, strict=True))
+            coloured = zip(column_colours[side], columns, strict=True)
+            cells = ([(colour, value) for value in column] for colour, column in coloured)
             row_colours[side] = [colours.of(tuple(sorted(row))) for row in zip(*cells, strict=True)]
         if Counter(row_colours[0]) != Counter(row_colours[1]):
             return None

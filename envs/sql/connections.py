@@ -145,7 +145,7 @@ def _location(database: Path) -> str:
     # that the file never changes. True while no log is pending.
     log = database.with_name(database.name + "-wal")
     if log.exists() and log.stat().st_size > 0:
-        raise DatabaseFaultError(f"'{database}' has a pending write-ahead log; run PRAGMA wal_checkpoint(TRUNCATE) on it")
+        raise DatabaseFaultError(f"'{database}' has a pending write-ahead log; run PRAGMA wal_checkpoint(TRUNCATE)")
     return location + "&immutable=1"
 
 
@@ -166,5 +166,7 @@ def _as_text(value: object) -> str:
         return value.decode(errors="replace")
     if isinstance(value, float):
         mantissa, exponent_mark, exponent = f"{value:.15g}".partition("e")
-        return (mantissa if "." in mantissa or not mantissa[-1].isdigit() else mantissa + ".0") + exponent_mark + exponent
+        if mantissa.lstrip("-").isdigit():
+            mantissa += ".0"
+        return mantissa + exponent_mark + exponent
     return str(value)

@@ -67,7 +67,8 @@ class QueryError:
 
     category: str
     """``syntax``, ``several statements``, ``unknown table``, ``unknown column``, ``unknown function``, ``forbidden``,
-    ``too complex`` (the query itself is beyond a limit), ``too large`` (what it computes is), ``timeout`` or ``runtime``."""
+    ``too complex`` (the query itself is beyond a limit), ``too large`` (what it computes is beyond one), ``timeout`` or
+    ``runtime``."""
     message: str
     """The database's own words, cut to a length."""
     reads: frozenset[tuple[str, str]] = frozenset()

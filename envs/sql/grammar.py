@@ -1,38 +1,212 @@
 """A Lark grammar, in llguidance's dialect, of the SELECT statements over one SQLite database.
 
-Covers joins, WHERE, GROUP BY, HAVING, ORDER BY, LIMIT, set operations, subqueries, common table expressions, CASE, CAST,
-window functions and the functions that the executor allows. Tables and columns are those of the database. Names that a
-query makes up itself are held apart: every rule comes in two kinds, ``known`` and ``any``, and only where something can
-have introduced a name (an alias in the select list, a derived table, WITH) do the clauses that may use it take ``any``.
-A context-free grammar cannot go further: which alias was introduced, and which column belongs to which table, it leaves
-to the database. VALUES, window frames and comments are left out.
+Covers joins, WHERE, GROUP BY, HAVING, ORDER BY, LIMIT, set operations, subqueries, common table expressions, searched
+CASE, CAST, window functions and every function that the executor allows. Tables and columns are those of the database.
+A name that the query makes up itself is accepted only where something can have introduced it, so that rules come in
+three scopes: ``known`` takes the database's names alone, ``free`` (after an alias in the select list, or beside a
+derived table) takes other column names too, ``with`` (in and after WITH) other table names as well.
 
-White space belongs to the terminals, because llguidance's lexer does not back up: each terminal can be told from every
-other by what it starts with.
+Wider than SQL, because a context-free grammar cannot go further: which alias was introduced, and which column belongs
+to which table, it leaves to the database. Narrower: no VALUES, CASE with an operand, window frames or comments; white
+space of at most 16 characters, so that a model cannot idle in it; identifiers and literals of bounded length.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from envs.grammar import Grammar
 from envs.sql.authorizer import FUNCTIONS
 from envs.sql.connections import FileIdentity
-from envs.sql.schema import JOIN_WORDS, RESERVED, identity_of, is_plain_name, quoted, read_schema
+from envs.sql.schema import JOIN_WORDS, RESERVED, identity_of, is_plain_name, read_schema
 
-_ALIAS_STOPS = RESERVED | JOIN_WORDS | frozenset({"asc", "by", "desc", "end", "glob", "like", "offset", "window", "with"})
+# Words that may not be aliases, because the grammar expects them where an alias could stand.
+_NO_ALIASES = (
+    RESERVED | JOIN_WORDS | frozenset("asc by desc end filter glob like offset over recursive window with".split())
+)
 
-# Written once for the two kinds of names: {k} becomes "known" and "any".
-_RULES = r"""
-# ---- queries; {k} -> which names their expressions take
-core_{k}: SELECT items_{k} (FROM_{FW} sources_{k} where_{k}? group_{k}?)?
-where_{k}: WHERE expression_{k}
-group_{k}: GROUP_BY expressions_{k} (HAVING expression_{k})? | HAVING expression_{k}
-items_{k}: item_{k} (COMMA item_{k})*
-item_{k}: STAR | QUALIFIER STAR | expression_{k} | named_{k}
-named_{k}: expression_{k} (AS alias | SPACE ALIAS)
-order_{k}: ORDER_BY ordering_{k} (COMMA ordering_{k})*
-ordering_{k}: expression_{k} COLLATE? DIRECTION? NULLS?
-limit_{k}: LIMIT value_{k} ((OFFSET | COMMA) value_{k})?
-sources_{k}: source_{k} ((COMMA | JOIN) source_{k} join_condition_{k}?)*
-join_condition_{k}: ON expression_{k} | USING OPEN name_{k} (COMMA name_{k})* CLOSE
+# llguidance's lexer takes the longest terminal and never backs up. So white space is part of the terminals, and none of
+# them has an optional tail that could swallow the beginning of what follows.
+_TERMINALS = r"""
+SELECT: /(?i:select)WS/
+DISTINCT: /(?i:distinct|all)WS/
+FROM: /WS(?i:from)WS/
+WHERE: /WS(?i:where)WS/
+GROUP_BY: /WS(?i:group)WS(?i:by)WS/
+HAVING: /WS(?i:having)WS/
+ORDER_BY: /WS(?i:order)WS(?i:by)WS/
+LIMIT: /WS(?i:limit)WS/
+OFFSET: /WS(?i:offset)WS/
+SET_OPERATION: /WS(?i:union|unionWSall|intersect|except)WS/
+JOIN: /WS((?i:natural)WS)?((?i:inner|cross|(left|right|full)(WSouter)?)WS)?(?i:join)WS/
+ON: /WS(?i:on)WS/
+USING: /WS(?i:using)OWS\(OWS/
+AS: /WS(?i:as)WS/
+AS_OPEN: /WS(?i:as)WS\(OWS/
+WITH: /(?i:with)WS/
+RECURSIVE: /(?i:recursive)WS/
+AND: /WS(?i:and)WS/
+OR: /WS(?i:or)WS/
+NOT: /(?i:not)WS/
+EXISTS: /(?i:exists)OWS\(OWS/
+COMPARE: /OWS(==?|<>|[!<>]=|[<>])OWS/
+LIKE: /WS((?i:not)WS)?(?i:like|glob)WS/
+ESCAPE: /WS(?i:escape)WS/
+BETWEEN: /WS((?i:not)WS)?(?i:between)WS/
+IN: /WS((?i:not)WS)?(?i:in)OWS\(OWS/
+IS_NULL: /WS((?i:is)WS((?i:not)WS)?(?i:null)|(?i:isnull|notnull))/
+COLLATE: /WS(?i:collate)WS(?i:nocase|binary|rtrim)/
+DIRECTION: /WS(?i:asc|desc)/
+NULLS: /WS(?i:nulls)WS(?i:first|last)/
+CASE_WHEN: /(?i:case)WS(?i:when)WS/
+WHEN: /WS(?i:when)WS/
+THEN: /WS(?i:then)WS/
+ELSE: /WS(?i:else)WS/
+END: /WS(?i:end)/
+CAST: /(?i:cast)OWS\(OWS/
+TYPE: /(?i:[a-z]{1,16})/
+FILTER: /WS(?i:filter)OWS\(OWS(?i:where)WS/
+OVER: /WS(?i:over)OWS\(OWS/
+PARTITION_BY: /(?i:partition)WS(?i:by)WS/
+WINDOW_ORDER: /(?i:order)WS(?i:by)WS/
+ARITHMETIC: /OWS(\|\||[\+\-\*\/%])OWS/
+SIGN: /[\-\+]OWS/
+STAR: /\*/
+COMMA: /OWS,OWS/
+OPEN: /\(OWS/
+ARGUMENTS: /OWS\(OWS/
+CLOSE: /OWS\)/
+CONSTANT: /(?i:null|true|false|current_date|current_time|current_timestamp)/
+NUMBER: /([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][\+\-]?[0-9]{1,3})?/
+STRING: /'([^'\x00]|''){0,250}'/
+QUOTED: /"([^"\x00]|""){0,250}"/
+IDENTIFIER: /[A-Za-z_][A-Za-z0-9_]{0,60}/
+KEYWORD: /(?i:KEYWORDS)/
+NAME: IDENTIFIER & ~KEYWORD
+ALIAS: /WS/ NAME
 """
+
+# Queries of the scope "known": their cores tell which further names their clauses may use.
+_STATEMENT = r"""
+start: statement SEMICOLON?
+SEMICOLON: /OWS;/
+SPACE: /WS/
+statement: query_known | WITH RECURSIVE? definition (COMMA definition)* SPACE query_with
+definition: NAME column_list? AS_OPEN query_with CLOSE
+column_list: ARGUMENTS NAME (COMMA NAME)* CLOSE
+
+query_known: cores_known order_known? limit_known? | cores_free order_free? limit_free?
+cores_known: core_known (SET_OPERATION core)*
+cores_free: (core_aliased | core_derived) (SET_OPERATION core)*
+core: core_known | core_aliased | core_derived
+core_known: SELECT DISTINCT? plain_item (COMMA plain_item)* (FROM sources_known where_known? group_known?)?
+core_aliased: SELECT DISTINCT? items_aliased (FROM sources_known where_known? group_free?)?
+items_aliased: (plain_item COMMA)* aliased_item (COMMA item_known)*
+core_derived: SELECT DISTINCT? item_free (COMMA item_free)* FROM sources_derived where_free? group_free?
+plain_item: STAR | qualifier STAR | expression_known
+aliased_item: expression_known column_alias
+sources_known: table_known (link table_known condition_known?)*
+sources_derived: (table_known (link table_known condition_free?)* link)? derived condition_free? linked_free*
+linked_free: link (table_known | derived) condition_free?
+derived: OPEN query_known CLOSE table_alias?
+table_known: TABLE table_alias?
+link: COMMA | JOIN
+table_alias: AS alias | ALIAS
+column_alias: AS alias | ALIAS
+alias: NAME | QUOTED | STRING
+qualifier: QUALIFIER
+column_known: COLUMN
+column_free: COLUMN | NAME
+column_with: COLUMN | NAME
+table_free: TABLE table_alias? | OPEN query_free CLOSE table_alias?
+table_with: (TABLE | NAME) table_alias? | OPEN query_with CLOSE table_alias?
+"""
+
+_OPEN_QUERY = r"""
+query_{s}: core_{s} (SET_OPERATION core_{s})* order_{s}? limit_{s}?
+core_{s}: SELECT DISTINCT? item_{s} (COMMA item_{s})* (FROM sources_{s} where_{s}? group_{s}?)?
+sources_{s}: table_{s} (link table_{s} condition_{s}?)*
+"""
+
+_SCOPED = r"""
+item_{s}: STAR | qualifier STAR | expression_{s} column_alias?
+condition_{s}: ON expression_{s} | USING column_{s} (COMMA column_{s})* CLOSE
+where_{s}: WHERE expression_{s}
+group_{s}: GROUP_BY expressions_{s} (HAVING expression_{s})? | HAVING expression_{s}
+order_{s}: ORDER_BY orderings_{s}
+orderings_{s}: ordering_{s} (COMMA ordering_{s})*
+ordering_{s}: expression_{s} COLLATE? DIRECTION? NULLS?
+limit_{s}: LIMIT value_{s} ((OFFSET | COMMA) value_{s})?
+expressions_{s}: expression_{s} (COMMA expression_{s})*
+expression_{s}: predicate_{s} ((AND | OR) predicate_{s})*
+predicate_{s}: NOT* (value_{s} test_{s}* | EXISTS query_{s} CLOSE)
+test_{s}: COMPARE value_{s}
+    | LIKE value_{s} (ESCAPE value_{s})?
+    | BETWEEN value_{s} AND value_{s}
+    | IN (query_{s} | expressions_{s}) CLOSE
+    | IS_NULL
+    | COLLATE
+value_{s}: operand_{s} (ARITHMETIC operand_{s})*
+operand_{s}: SIGN* (literal | reference_{s} | call_{s} | case_{s} | OPEN (query_{s} | expressions_{s}) CLOSE)
+reference_{s}: column_{s} | qualifier column_{s}
+call_{s}: FUNCTION ARGUMENTS (STAR | DISTINCT? expressions_{s})? CLOSE (FILTER expression_{s} CLOSE)? window_{s}?
+    | CAST expression_{s} AS TYPE CLOSE
+window_{s}: OVER (PARTITION_BY expressions_{s} order_{s}? | WINDOW_ORDER orderings_{s})? CLOSE
+case_{s}: CASE_WHEN branch_{s} (WHEN branch_{s})* (ELSE expression_{s})? END
+branch_{s}: expression_{s} THEN expression_{s}
+"""
+
+_LITERAL = "literal: NUMBER | STRING | QUOTED | CONSTANT\n"
+
+
+def make_grammar(database: Path) -> Grammar:
+    """The queries over ``database``, with or without a final semicolon.
+
+    Raises:
+        ConfigurationError: the database cannot be read.
+    """
+    return _make_grammar(database, identity_of(database))
+
+
+@lru_cache(maxsize=1024)
+def _make_grammar(database: Path, _identity: FileIdentity) -> Grammar:
+    schema = read_schema(database)
+    tables = sorted({table.name for table in schema} | {"sqlite_master"})
+    columns = sorted({column.name for table in schema for column in table.columns} | {"rowid"})
+    quoted_tables = [spelling for table in tables for spelling in _quoted_spellings(table)]
+    terminals = _TERMINALS.replace("KEYWORDS", "|".join(sorted(_NO_ALIASES)))
+    source = (
+        _STATEMENT
+        + _LITERAL
+        + "".join(_OPEN_QUERY.replace("{s}", scope) for scope in ("free", "with"))
+        + "".join(_SCOPED.replace("{s}", scope) for scope in ("known", "free", "with"))
+        + terminals
+        + f"TABLE: {_any_of(tables)}\n"
+        + f"COLUMN: {_any_of(columns)}\n"
+        + f"FUNCTION: {_words(name for name in FUNCTIONS if name.isidentifier())}\n"
+        + f"QUALIFIER: (NAME | {_words(quoted_tables)}) /\\./\n"
+    )
+    return Grammar(kind="lark", source=source.replace("OWS", r"[ \t\r\n]{0,16}").replace("WS", r"[ \t\r\n]{1,16}"))
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """A terminal that takes each name in every spelling that SQLite knows."""
+    spellings = []
+    for name in names:
+        spellings.extend(([name] if is_plain_name(name) else []) + _quoted_spellings(name))
+    return _words(spellings)
+
+
+def _quoted_spellings(name: str) -> list[str]:
+    spellings = ['"' + name.replace('"', '""') + '"', "`" + name.replace("`", "``") + "`"]
+    return spellings if "]" in name else [*spellings, f"[{name}]"]
+
+
+def _words(words: Iterable[str]) -> str:
+    return "/(?i:" + "|".join("".join(map(_escaped, word)) for word in sorted(words)) + ")/"
+
+
+def _escaped(character: str) -> str:
+    if character.isalnum() or character == "_" or character > "~":
+        return character
+    return f"\\x{ord(character):02x}"

@@ -99,8 +99,8 @@ def _read_schema(database: Path, _identity: FileIdentity) -> tuple[Table, ...]:
     keys: dict[str, dict[int, list[Row]]] = {}
     for name, number, *link in _rows(
         database,
-        "SELECT m.name, k.id, k.\"table\", k.\"from\", k.\"to\" FROM sqlite_master AS m, pragma_foreign_key_list(m.name)"
-        " AS k WHERE m.type = 'table' ORDER BY m.rowid, k.id, k.seq",
+        'SELECT m.name, k.id, k."table", k."from", k."to" FROM sqlite_master AS m,'
+        " pragma_foreign_key_list(m.name) AS k WHERE m.type = 'table' ORDER BY m.rowid, k.id, k.seq",
     ):
         keys.setdefault(name, {}).setdefault(number, []).append(tuple(link))
     columns: dict[tuple[str, bool], list[Column]] = {}

@@ -27,7 +27,7 @@ def submit(cluster: Any, log: Path, *arguments: str, **environment: str) -> str:
     return cluster.run("sbatch", *options, str(ROOT / SBATCH), *arguments, **ON_CPU, **environment).strip()
 
 
-def wait_for(condition: Callable[[], bool], cluster: Any, job: str, log: Path, seconds: float = 40) -> None:
+def wait_for(condition: Callable[[], bool], cluster: Any, job: str, log: Path, seconds: float = 180) -> None:
     """Waits until ``condition`` holds; fails with the job's log when the job is over, or the time, and it does not."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -75,6 +75,33 @@ def test_a_rank_that_fails_ends_the_job_on_all_nodes(slurm_cluster: Any, tmp_pat
     wait_for(lambda: slurm_cluster.job(job)["JobState"] == "FAILED", slurm_cluster, job, log)
     assert len(reports(tmp_path, 0)) == 2
     assert slurm_cluster.job(job)["ExitCode"] != "0:0"
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+def test_training_on_two_nodes_divides_the_optimizer_state_between_them(
+    slurm_cluster: Any, tmp_path: Path, tiny_model: Path
+) -> None:
+    log = tmp_path / "job.log"
+    flags = {
+        "config": "configs/quickstart.yaml",
+        "model.reference": str(tiny_model),
+        "output": str(tmp_path),
+        "name": "two_nodes",
+        "heldout.tasks": "2",
+        "heldout.max_new_tokens": "4",
+        "trainer.max_steps": "1",
+        "trainer.save_steps": "1",
+        "trainer.per_device_train_batch_size": "4",
+        "trainer.num_generations": "4",
+        "trainer.max_completion_length": "4",
+        "trainer.use_cpu": "true",
+        "trainer.bf16": "false",
+    }
+    job = submit(slurm_cluster, log, *(word for key, value in flags.items() for word in (f"--{key}", value)))
+    wait_for(lambda: slurm_cluster.job(job)["JobState"] == "COMPLETED", slurm_cluster, job, log)
+    shards = (tmp_path / "two_nodes" / "checkpoints" / "checkpoint-1").glob("global_step1/*_optim_states.pt")
+    assert len(list(shards)) == 2
 
 
 def test_without_a_virtual_environment_the_job_says_what_to_set() -> None:

@@ -1,0 +1,15 @@
+"""The prompt of a mathematics task: short, since small models read it and every rollout pays for it."""
+
+from envs.math.task import MathTask
+from envs.transcript import Message
+
+INSTRUCTION = r"Solve the problem step by step. End with the final answer alone in \boxed{}."
+NUMBER_INSTRUCTION = (
+    r"Solve the problem step by step. End with the final answer, a number without its unit, in \boxed{}."
+)
+
+
+def messages(task: MathTask, *, is_number: bool) -> list[Message]:
+    """One user message: the instruction and the question. ``is_number``: the gold is a plain number."""
+    instruction = NUMBER_INSTRUCTION if is_number else INSTRUCTION
+    return [Message(role="user", content=f"{instruction}\n\n{task.question}")]

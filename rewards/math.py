@@ -1,0 +1,20 @@
+"""Components of mathematics verdicts. That the value is right is ``correct`` in ``rewards.general``."""
+
+from envs.math.judge import MathVerdict
+from rewards.component import Component
+
+
+def boxed(verdict: MathVerdict) -> float:
+    """1 when the final part of the answer ends with a box that holds something."""
+    return float(verdict.is_boxed)
+
+
+def number(verdict: MathVerdict) -> float:
+    """1 when the box holds a plain number, right or wrong."""
+    return float(verdict.is_number)
+
+
+COMPONENTS: dict[str, Component] = {
+    "boxed": Component(verdict=MathVerdict, measure=boxed),
+    "number": Component(verdict=MathVerdict, measure=number),
+}

@@ -1,0 +1,129 @@
+"""Schemas: compiled once, never leaving the document, errors listed within bounds."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from envs.json.schema import LISTED_ERRORS, compile_schema, is_recursive, resolve
+
+
+def check(schema: object, value: object) -> bool:
+    return compile_schema(json.dumps(schema)).validate(value, json.dumps(value)).is_valid
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"$ref": "http://127.0.0.1:9/schema"}',
+        '{"$ref": "file:///etc/hostname"}',
+        '{"$id": "http://a.example/b", "$ref": "c"}',
+        '{"$ref": "#/definitions/absent"}',
+        '{"$schema": "http://a.example/dialect"}',
+        '{"type": "text"}',
+        '{"pattern": "["}',
+        "5",
+        "[]",
+        "{",
+        "[" * 100_000,
+        '{"const": "\\ud800"}',
+    ],
+)
+def test_a_schema_that_can_not_be_used_has_a_defect(schema: str) -> None:
+    assert compile_schema(schema).defect
+
+
+def test_a_reference_to_a_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text('{"type": "integer"}')
+    defect = compile_schema(json.dumps({"$ref": (tmp_path / "other.json").as_uri()})).defect
+    assert defect and "retrieving it failed" in defect
+
+
+def test_equal_texts_are_compiled_once() -> None:
+    assert compile_schema('{"type": "null"}') is compile_schema('{"type": "null"}')
+
+
+def test_errors_name_keyword_and_pointer() -> None:
+    schema = {"properties": {"a/b": {"items": {"type": "integer"}}}, "required": ["c"], "additionalProperties": False}
+    value = {"a/b": [1, "x"], "z": 0}
+    errors = compile_schema(json.dumps(schema)).validate(value, json.dumps(value)).errors
+    assert {(error.keyword, error.pointer) for error in errors} == {
+        ("type", "/a~1b/1"),
+        ("required", ""),
+        ("additionalProperties", ""),
+    }
+    assert all(error.message for error in errors)
+
+
+def test_errors_are_bounded_in_number_and_length() -> None:
+    value = ["x" * 5_000] * 3 + ["x"] * 500
+    errors = compile_schema('{"items": {"type": "integer"}}').validate(value, "").errors
+    assert len(errors) == LISTED_ERRORS
+    assert max(len(error.message) for error in errors) <= 200
+
+
+def nested(depth: int) -> object:
+    value: object = "leaf"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        # Listing the errors of these takes minutes or gigabytes if nothing bounds it.
+        ({"anyOf": [{"items": {"$ref": "#"}, "type": "array"}] * 2 + [{"type": "integer"}]}, nested(60)),
+        ({"items": {"anyOf": [{"required": [f"k{i}{j}" for j in range(20)]} for i in range(100)]}}, [{}] * 5_000),
+        ({"additionalProperties": {"items": {"type": "string"}}}, {"k" * 30_000: [1] * 15_000}),
+    ],
+)
+def test_listing_errors_never_explodes(schema: object, value: object) -> None:
+    started = time.perf_counter()
+    validation = compile_schema(json.dumps(schema)).validate(value, json.dumps(value))
+    assert not validation.is_valid
+    assert time.perf_counter() - started < 2
+
+
+def test_formats_are_asserted_in_every_draft_unless_told_otherwise() -> None:
+    for dialect in ("http://json-schema.org/draft-04/schema#", "https://json-schema.org/draft/2020-12/schema"):
+        for name, right in (("uuid", "123e4567-e89b-12d3-a456-426655440000"), ("date", "2024-02-29")):
+            schema = {"$schema": dialect, "format": name}
+            assert check(schema, right) and not check(schema, right[:-1] + "x")
+            relaxed = compile_schema(json.dumps(schema), should_check_formats=False)
+            assert relaxed.validate("x", '"x"').is_valid
+
+
+def test_a_catastrophic_pattern_returns_at_once() -> None:
+    started = time.perf_counter()
+    assert not check({"pattern": "^(a+)+$"}, "a" * 5_000 + "!")
+    compile_schema(json.dumps({"pattern": "^(?=(a+)+$)(b|a+)*\\1$"})).validate("a" * 40 + "!", "")
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"$ref": "#"}, True),
+        ({"properties": {"next": {"$ref": "#"}}}, True),
+        (
+            {
+                "$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {"not": {"$ref": "#/$defs/a"}}},
+                "$ref": "#/$defs/a",
+            },
+            True,
+        ),
+        ({"$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {}}, "$ref": "#/$defs/a"}, False),
+        ({"$ref": "#anchor"}, True),
+        ({"properties": {"$ref": {"type": "string"}}}, False),
+        (True, False),
+    ],
+)
+def test_recursion_is_seen(schema: object, expected: bool) -> None:
+    assert is_recursive(schema) is expected
+
+
+def test_pointers_are_unescaped() -> None:
+    assert resolve({"a/b": {"c d": [1, 2]}}, "#/a~1b/c%20d/1") == 2
+    assert resolve({"a": []}, "#/a/0") is None
