@@ -3,7 +3,7 @@
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,31 @@ from data.source import json_lines
 from envs.errors import ConfigurationError
 from envs.json.task import JsonExample, JsonTask
 from envs.math.task import MathTask
+from envs.options import choose
 from envs.sql.task import SqlTask
 
 BUNDLED = Path(__file__).parent / "bundled"
 
 
-def _rows(domain: str, split: Split) -> Iterator[dict[str, Any]]:
-    yield from json_lines(BUNDLED / domain / f"{split}.jsonl")
+@dataclass(frozen=True, kw_only=True)
+class _GradedReader:
+    """Options that the bundled readers share."""
+
+    difficulties: Sequence[str] | None = None
+    """Only tasks of these grades (easy, medium, hard; SQL also extra); null takes all."""
+
+    def _rows(self, domain: str, split: Split) -> list[dict[str, Any]]:
+        rows = list(json_lines(BUNDLED / domain / f"{split}.jsonl"))
+        if self.difficulties is None:
+            return rows
+        known = dict.fromkeys(row["difficulty"] for row in rows)
+        for difficulty in self.difficulties:
+            choose("difficulty", difficulty, known)
+        return [row for row in rows if row["difficulty"] in self.difficulties]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundledJsonReader:
+class BundledJsonReader(_GradedReader):
     """Extractions to a schema; four schemas occur in the held-out split only (label ``new_schema``)."""
 
     environment = "json"
@@ -39,10 +53,10 @@ class BundledJsonReader:
     def read(self, split: Split) -> Reading:
         """All tasks of a split."""
         givers: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in _rows("json", "train"):
+        for row in self._rows("json", "train"):
             givers[row["schema_name"]].append(row)
         tasks = []
-        for row in _rows("json", split):
+        for row in self._rows("json", split):
             known = givers[row["schema_name"]]
             if row["is_new_schema"] and len(known) < self.examples:
                 known.append(row)
@@ -69,7 +83,7 @@ class BundledJsonReader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundledMathReader:
+class BundledMathReader(_GradedReader):
     """Word problems with one number as the answer."""
 
     environment = "math"
@@ -83,13 +97,13 @@ class BundledMathReader:
                 gold=row["answer"],
                 labels={"difficulty": row["difficulty"]},
             )
-            for row in _rows("math", split)
+            for row in self._rows("math", split)
         ]
         return Reading(tasks=tasks)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundledSqlReader:
+class BundledSqlReader(_GradedReader):
     """Questions to small databases, which are built in the cache at the first read."""
 
     environment = "sql"
@@ -105,6 +119,6 @@ class BundledSqlReader:
                 gold=row["sql"],
                 labels={"difficulty": row["difficulty"], "database": row["database"]},
             )
-            for row in _rows("sql", split)
+            for row in self._rows("sql", split)
         ]
         return Reading(tasks=tasks)

@@ -94,6 +94,8 @@ def test_hub_questions_need_a_directory_of_databases() -> None:
         ("SELECT name FROM t WHERE a = 1", "easy"),
         ("SELECT count(*), name FROM t GROUP BY name", "medium"),
         ("SELECT name FROM t JOIN u ON t.a = u.a WHERE b = 1", "medium"),
+        ("SELECT a FROM t GROUP BY a HAVING count(*) > 1", "easy"),
+        ("SELECT a FROM t GROUP BY a HAVING count(*) > 1 AND max(b) < 2 AND min(b) > 0", "medium"),
         ("SELECT name FROM t WHERE a IN (SELECT a FROM u)", "hard"),
         ("SELECT name FROM t EXCEPT SELECT name FROM u", "hard"),
         ("SELECT name FROM t JOIN u ON t.a = u.a WHERE b = 1 OR c = 2 ORDER BY d LIMIT 1", "extra"),

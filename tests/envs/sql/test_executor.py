@@ -62,6 +62,13 @@ def test_a_query_stops_at_its_deadline(database: Path) -> None:
     assert time.monotonic() - started < 1.0
 
 
+def test_a_sorter_that_fills_the_memory_is_stopped_before_its_deadline(database: Path) -> None:
+    query = ENDLESS + "SELECT printf('%.*c', 90000, 'x') || x FROM c ORDER BY 1"
+    outcome = execute(database, query, ExecutionLimits(seconds=4.0))
+    assert isinstance(outcome, QueryError)
+    assert (outcome.category, outcome.message) == ("too large", "out of memory")
+
+
 def test_the_row_limit_is_the_last_row_allowed(database: Path) -> None:
     assert isinstance(execute(database, "SELECT * FROM singer", ExecutionLimits(rows=4)), QueryResult)
     assert category(database, "SELECT * FROM singer", ExecutionLimits(rows=3)) == "too large"
