@@ -34,16 +34,21 @@ def json_lines(path: Path) -> Iterator[Any]:
     """The value of every non-empty line of a JSON-lines file.
 
     Raises:
-        ConfigurationError: a line is not JSON; names the file and the line.
+        ConfigurationError: the file cannot be opened, or a line is not JSON; names the file and the line.
     """
-    with path.open(encoding="utf-8") as lines:
+    try:
+        lines = path.open("rb")
+    except OSError as error:
+        raise ConfigurationError(f"'{path}' cannot be read: {error.strerror}") from error
+    with lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ConfigurationError(f"{path}, line {number}: not JSON ({error})") from error
+                value = json.loads(line.decode())
+            except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, an integer or a nesting without end
+                raise ConfigurationError(f"'{path}', line {number}: not JSON ({error})") from error
+            yield value
 
 
 def hub_rows(path: str, split: str, subset: str | None = None) -> Iterator[Mapping[str, Any]]:
@@ -62,7 +67,7 @@ def hub_rows(path: str, split: str, subset: str | None = None) -> Iterator[Mappi
     name = path.removeprefix(HUB_PREFIX)
     try:
         rows = datasets.load_dataset(name, subset, split=split)
-    except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigurationError(f"hub dataset '{name}' (split '{split}') cannot be loaded: {reason}") from error
     yield from rows

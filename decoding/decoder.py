@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from decoding.engine import Engine, Generation, Request
@@ -110,14 +111,28 @@ class SampleDecoder:
         return None
 
     def _transcript(self, generation: Generation) -> Transcript:
-        text = self.tokenizer.decode(generation.token_ids, skip_special_tokens=True)
+        # The clean-up that some tokenizers ask for would take the space out of " ," also inside a string.
+        text = self.tokenizer.decode(
+            generation.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return Transcript.of(text, is_truncated=generation.finish == "length")
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], task: Task) -> list[int]:
-    """The token ids of a task's opening messages, up to where the model begins to write."""
+    """The token ids of a task's opening messages, up to where the model begins to write.
+
+    Raises:
+        ConfigurationError: the tokenizer's chat template refuses the messages, as some refuse a system message.
+    """
     messages = environment.prompt(task)
-    return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
+    try:
+        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise ConfigurationError(
+            f"task '{task.id}': the model's chat template refuses messages of the roles {roles}: {error}"
+        ) from error
+    return list(ids)
 
 
 def require_window(
@@ -131,7 +146,7 @@ def require_window(
     """Checks that every prompt and its answer fit the model's window.
 
     Raises:
-        ConfigurationError: one does not; names the longest task.
+        ConfigurationError: one does not; names the task with the longest prompt.
     """
     if window is None or not tasks:
         return

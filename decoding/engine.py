@@ -27,16 +27,19 @@ class Request:
     """Logits are divided by it; 0 takes the most probable token."""
     n: int = 1
     seed: int | None = None
-    """Makes the samples of this request independent of what else is in the batch; None draws from torch's own state."""
+    """Makes the samples of this request independent of what else is in the batch, up to the rounding of the model's
+    own arithmetic; None draws from torch's state on the CPU."""
 
     def __post_init__(self) -> None:
         if not self.prompt_ids:
             raise ValueError("a request needs at least one prompt token")
-        if self.max_new_tokens < 1 or self.n < 1 or self.temperature < 0:
+        if self.max_new_tokens < 1 or self.n < 1 or not self.temperature >= 0:
             raise ValueError(
                 "a request needs max_new_tokens >= 1, n >= 1 and temperature >= 0, "
                 f"got {self.max_new_tokens}, {self.n} and {self.temperature}"
             )
+        if "" in self.stops:
+            raise ValueError("an empty stop string would end every generation at once")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,12 @@
 """Grammar masks as a transformers LogitsProcessor, one grammar a row.
 
-Usable with ``model.generate(logits_processor=[...])`` as well as inside our own engine.
+Usable with ``model.generate(logits_processor=[...])`` as well as inside our own engine. Not covered: beam search, which
+reorders the rows of a batch between two steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import llguidance
-import llguidance.torch
 import torch
 from transformers import LogitsProcessor
 
@@ -42,22 +42,39 @@ class GrammarLogitsProcessor(LogitsProcessor):
         self._length = input_ids.shape[1]
         return self._mask(scores)
 
+    def release(self, rows: Iterable[int]) -> None:
+        """Leaves ``rows`` free from here on, and their matchers as they are."""
+        for row in rows:
+            self._matchers[row] = None
+
     def keep(self, rows: Sequence[int]) -> None:
         """Drops all rows of the batch but ``rows``, in that order."""
         self._matchers = [self._matchers[row] for row in rows]
 
     def _mask(self, scores: torch.Tensor) -> torch.Tensor:
-        # A matcher that ended its sentence allows the end-of-text token alone; one in error can allow nothing any more.
-        active = [row for row, matcher in enumerate(self._matchers) if matcher and not matcher.is_error()]
-        if not active:
+        rows, masks = [], []
+        for row, matcher in enumerate(self._matchers):
+            if matcher is None or matcher.is_error():
+                continue
+            # One bit a token, in whole 32-bit words. A matcher that ended its sentence allows end-of-text alone.
+            mask = torch.frombuffer(bytearray(matcher.compute_bitmask()), dtype=torch.int32)
+            # Computing the mask is what runs into llguidance's limits, and it then allows end-of-text alone: that is
+            # no property of the grammar, so such a row goes on freely.
+            if not matcher.is_error():
+                rows.append(row)
+                masks.append(mask)
+        if not rows:
             return scores
-        vocabulary = scores.shape[1]
-        bitmask = llguidance.torch.allocate_token_bitmask(len(active), vocabulary)  # (A, ceil(V / 32)) int32
-        for index, row in enumerate(active):
-            llguidance.torch.fill_next_token_bitmask(self._matchers[row], bitmask, index)
-        # Unpacked with plain operations: llguidance's own kernel goes through torch.compile, which needs a C compiler.
-        bits = bitmask.to(scores.device).unsqueeze(-1) >> torch.arange(32, device=scores.device) & 1  # (A, W, 32)
-        allowed = bits.flatten(1)[:, :vocabulary].bool()
         masked = scores.clone()
-        masked[active] = scores[active].masked_fill(~allowed, -torch.inf)
+        allowed = _unpack(torch.stack(masks).to(scores.device), width=scores.shape[1])
+        masked[rows] = scores[rows].masked_fill(~allowed, -torch.inf)
         return masked
+
+
+def _unpack(words: torch.Tensor, *, width: int) -> torch.Tensor:
+    """(A, W) words of 32 bits to (A, width) booleans; False beyond the tokenizer's vocabulary.
+
+    Plain operations, because llguidance's own kernel goes through torch.compile, which needs a C compiler.
+    """
+    bits = (words.unsqueeze(-1) >> torch.arange(32, dtype=torch.int32, device=words.device) & 1).flatten(1).bool()
+    return torch.nn.functional.pad(bits, (0, max(0, width - bits.shape[1])), value=False)[:, :width]

@@ -1,16 +1,19 @@
 """Compiles grammars with llguidance for one tokenizer.
 
-Only the strict compiler is used: a schema keyword that it cannot enforce is an error, never silently dropped.
+Only the strict compiler is used: a schema keyword that it cannot enforce is an error, never silently dropped. Masks are
+narrower than the grammar in one way: where it forces the next bytes, they allow the one token that the tokenizer itself
+would write there, and not its other spellings.
 """
 
-import json
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Collection
+from weakref import WeakKeyDictionary
 
 import llguidance
 import llguidance.hf
 from transformers import PreTrainedTokenizerBase
 
+from envs.errors import ConfigurationError
 from envs.grammar import Grammar
 
 # Objects are written as json.dumps writes them; free white space would let a model spend its budget on blanks.
@@ -24,18 +27,28 @@ class GrammarError(ValueError):
 class GrammarCompiler:
     """Turns grammars into token matchers; compiled forms are cached by content, the least recently used leave."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, vocabulary_size: int, capacity: int = 256) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, end_ids: Collection[int] = (), capacity: int = 256
+    ) -> None:
         """
         Args:
-            tokenizer: a fast tokenizer.
-            vocabulary_size: width of the model's logits, which may exceed the tokenizer's own vocabulary.
+            tokenizer: a fast tokenizer. Building its token trie takes about half a second for 50,000 tokens:
+                ``shared_compiler`` does it once.
+            end_ids: the tokens that end a text; matchers allow them exactly where the text so far is a whole sentence.
+                Empty: the tokenizer's own end-of-text token.
             capacity: number of compiled grammars that are kept.
+
+        Raises:
+            ConfigurationError: llguidance cannot read the tokenizer.
         """
-        # eos_token is the tokenizer's own: matchers allow it exactly where the text so far is a whole sentence.
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary_size)
+        try:
+            self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, eos_token=sorted(end_ids) or None)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"grammars need a fast tokenizer that llguidance can read, got {type(tokenizer).__name__}: {error}"
+            ) from error
         self._capacity = capacity
-        self._matchers: OrderedDict[Grammar, Any] = OrderedDict()
-        self.vocabulary_size = vocabulary_size
+        self._compiled: OrderedDict[Grammar, llguidance.LLMatcher] = OrderedDict()
 
     def matcher(self, grammar: Grammar) -> llguidance.LLMatcher:
         """A fresh matcher at the start of ``grammar``.
@@ -43,22 +56,47 @@ class GrammarCompiler:
         Raises:
             GrammarError: llguidance cannot compile it.
         """
-        if grammar not in self._matchers:
-            self._matchers[grammar] = self._compile(grammar)
-            if len(self._matchers) > self._capacity:
-                self._matchers.popitem(last=False)
-        self._matchers.move_to_end(grammar)
-        return self._matchers[grammar].deep_copy()
+        if grammar not in self._compiled:
+            self._compiled[grammar] = self._compile(grammar)
+            if len(self._compiled) > self._capacity:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(grammar)
+        compiled = self._compiled[grammar]
+        if error := matcher_error(compiled):
+            raise GrammarError(error)
+        return compiled.deep_copy()
 
     def _compile(self, grammar: Grammar) -> llguidance.LLMatcher:
+        """A matcher that may be in error: errors are cached too, for the n samples of a request meet them n times."""
         try:
             if grammar.kind == "json_schema":
-                source = llguidance.LLMatcher.grammar_from_json_schema(json.loads(grammar.source), JSON_STYLE)
+                source = llguidance.LLMatcher.grammar_from_json_schema(grammar.source, JSON_STYLE)
             else:
                 source = llguidance.grammar_from(grammar.kind, grammar.source)
         except ValueError as error:
             raise GrammarError(str(error)) from error
-        matcher = llguidance.LLMatcher(self._tokenizer, source)
-        if matcher.is_error():
-            raise GrammarError(matcher.get_error())
-        return matcher
+        return llguidance.LLMatcher(self._tokenizer, source, log_level=0)
+
+
+_SHARED: WeakKeyDictionary[PreTrainedTokenizerBase, dict[tuple[int, ...], GrammarCompiler]] = WeakKeyDictionary()
+
+
+def shared_compiler(tokenizer: PreTrainedTokenizerBase, *, end_ids: Collection[int]) -> GrammarCompiler:
+    """The one compiler of this process for a tokenizer and its end-of-text tokens, with all that it has compiled.
+
+    Raises:
+        ConfigurationError: llguidance cannot read the tokenizer.
+    """
+    # The size is part of the key: a tokenizer that has gained tokens since is another one.
+    key = (len(tokenizer), *sorted(end_ids))
+    compilers = _SHARED.setdefault(tokenizer, {})
+    if key not in compilers:
+        compilers[key] = GrammarCompiler(tokenizer, end_ids=end_ids)
+    return compilers[key]
+
+
+def matcher_error(matcher: llguidance.LLMatcher) -> str | None:
+    """Why a matcher can go no further, on one line and without its dump of the parser's state; None: it can."""
+    if not matcher.is_error():
+        return None
+    return " ".join(matcher.get_error().partition("<state>")[0].split())

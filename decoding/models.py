@@ -1,9 +1,14 @@
 """Loads a causal language model and its tokenizer from a reference."""
 
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from decoding.model_reference import adapter_base, resolve_reference
@@ -25,13 +30,19 @@ class ModelConfig:
 def load_tokenizer(reference: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a model or adapter, with a padding token and a chat template.
 
+    An adapter without a tokenizer of its own has that of its base.
+
     Raises:
         ConfigurationError: the reference does not exist, or its tokenizer has no chat template.
     """
     directory = resolve_reference(reference)
-    tokenizer = _load(AutoTokenizer, directory, reference)
+    base = adapter_base(directory)
+    if base is not None and not (Path(directory) / "tokenizer_config.json").exists():
+        return load_tokenizer(base)
+    with _loading(reference):
+        tokenizer = AutoTokenizer.from_pretrained(directory)
     if tokenizer.chat_template is None:
-        raise ConfigurationError(f"model '{reference}': its tokenizer has no chat template; use an instruct model")
+        raise ConfigurationError(f"model {reference!r}: its tokenizer has no chat template; use an instruct model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -41,18 +52,22 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
     """The model, on the CPU. A LoRA adapter is merged into its base.
 
     Raises:
-        ConfigurationError: the reference, or the base of the adapter it names, does not exist.
+        ConfigurationError: the reference, or the base of the adapter it names, does not exist, or does not hold all
+            weights of a causal language model.
     """
     directory = resolve_reference(config.reference)
     base = adapter_base(directory)
-    options = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attention}
     if base is None:
-        return _load(AutoModelForCausalLM, directory, config.reference, **options)
+        return _load_full(directory, config)
+    model = _load_full(resolve_reference(base), config)
 
     from peft import PeftModel
 
-    model = _load(AutoModelForCausalLM, resolve_reference(base), base, **options)
-    return PeftModel.from_pretrained(model, directory).merge_and_unload()
+    with _loading(config.reference):
+        adapted = PeftModel.from_pretrained(model, directory)
+    if not hasattr(adapted.base_model, "merge_and_unload"):
+        raise ConfigurationError(f"model {config.reference!r}: only adapters that merge into their base (LoRA) are read")
+    return adapted.merge_and_unload()
 
 
 def window(model: PreTrainedModel) -> int | None:
@@ -60,12 +75,30 @@ def window(model: PreTrainedModel) -> int | None:
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
-def _load(loader: Any, directory: str, reference: str, **options: Any) -> Any:
-    """``loader.from_pretrained``, its many ways of saying "not there" turned into one."""
-    try:
-        return loader.from_pretrained(directory, **options)
-    except (OSError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+def _load_full(directory: str, config: ModelConfig) -> PreTrainedModel:
+    with _loading(directory):
+        model, info = AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation=config.attention,
+            output_loading_info=True,
+        )
+    # transformers would start them at random and say so in a warning only.
+    if missing := sorted(info["missing_keys"]):
         raise ConfigurationError(
-            f"model '{reference}' cannot be loaded: {reason} (give a directory, a hub id or package://NAME/FILE.gguf)"
+            f"model {directory!r} lacks {len(missing)} of its weights, among them {missing[0]}; "
+            "give the directory of a whole causal language model"
+        )
+    return model
+
+
+@contextmanager
+def _loading(reference: str) -> Iterator[None]:
+    """Turns the many ways in which transformers and peft say "not there" or "not whole" into one."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = textwrap.shorten(str(error), width=300, placeholder=" ...") or type(error).__name__
+        raise ConfigurationError(
+            f"model {reference!r} cannot be loaded: {reason} (give a directory, a hub id or package://NAME/FILE.gguf)"
         ) from error

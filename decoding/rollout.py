@@ -1,7 +1,7 @@
 """The token-level record of one episode, and of all episodes of a task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from decoding.engine import FinishReason
 from envs.task import Task
@@ -44,8 +44,8 @@ class Ledger:
     generated_tokens: int = 0
     prefilled_tokens: int = 0
     verifier_calls: int = 0
-    generate_seconds: float = field(default=0.0)
-    judge_seconds: float = field(default=0.0)
+    generate_seconds: float = 0.0
+    judge_seconds: float = 0.0
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(

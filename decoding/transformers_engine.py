@@ -1,9 +1,14 @@
 """An engine over a transformers model: batched sampling with our own loop.
 
 A prompt is prefilled once and its cache repeated for its samples; finished rows leave the batch; log-probabilities and
-the grammar's allowed mass are recorded as tokens are drawn. Not covered: models without a key-value cache.
+the grammar's allowed mass are recorded as tokens are drawn. Prompts are padded on the left, with position ids that
+leave the padding out. Full, sliding-window, chunked and recurrent layers all work: transformers' own cache keeps each
+in its form. Not covered: models without that cache (XLNet, RWKV, Mamba's own), and devices without float64 (MPS).
 """
 
+import inspect
+import math
+import random
 from collections.abc import Iterator, Sequence
 
 import llguidance
@@ -13,42 +18,52 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from decoding.engine import FinishReason, Generation, Request
 from decoding.grammar_processor import GrammarLogitsProcessor
-from decoding.grammars import GrammarCompiler, GrammarError
+from decoding.grammars import GrammarError, matcher_error, shared_compiler
+from envs.errors import ConfigurationError
 
 # Rows that finished are cut out of the cache once this share of the batch is done: each cut copies the cache.
 COMPACT_AT = 0.25
 
 
 class TransformersEngine:
-    """Samples from a causal language model held in this process."""
+    """Samples from a causal language model held in this process. Cheap to make: nothing is copied or compiled."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_batch_rows: int = 64
     ) -> None:
         """
         Args:
-            model: any causal language model of transformers that has a key-value cache.
+            model: a causal language model of transformers, or one wrapped by peft.
             tokenizer: its tokenizer.
             max_batch_rows: samples that are decoded at once; bounds the memory of the key-value cache.
+
+        Raises:
+            ConfigurationError: the model has no key-value cache.
         """
         if max_batch_rows < 1:
             raise ValueError(f"max_batch_rows must be at least 1, got {max_batch_rows}")
+        _require_cache(model)
         self.model = model
         self._tokenizer = tokenizer
         self._max_batch_rows = max_batch_rows
-        vocabulary = model.config.get_text_config().vocab_size
-        self._grammars = GrammarCompiler(tokenizer, vocabulary_size=vocabulary)
-        self._end_ids = frozenset(_end_ids(model, tokenizer))
+        self._end_ids = end_ids(model, tokenizer)
 
     @torch.no_grad()
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """All generations, request after request: ``sum(request.n)`` of them."""
-        was_training = self.model.training
+        """All generations, request after request: ``sum(request.n)`` of them.
+
+        Raises:
+            FloatingPointError: the model's logits are not numbers.
+            ConfigurationError: a request has a grammar and the tokenizer is none that llguidance can read.
+        """
+        training = [module for module in self.model.modules() if module.training]
         self.model.eval()
         try:
             return [generation for batch in self._batches(requests) for generation in self._generate_batch(batch)]
         finally:
-            self.model.train(was_training)
+            # One by one: a frozen part that its owner had set to eval stays there.
+            for module in training:
+                module.training = True
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list["_Row"]]:
         """Rows of consecutive requests, at most ``max_batch_rows`` a batch; a request may span two batches."""
@@ -74,10 +89,12 @@ class TransformersEngine:
             running = [index for index, row in enumerate(active) if row.finish is None]
             if not running:
                 return [row.generation() for row in rows]
+            # Until it is cut out, a finished row goes on with arbitrary tokens that nobody reads.
+            processor.release(index for index, row in enumerate(active) if row.finish is not None)
             sampled = torch.cat([sampled, tokens[:, None]], dim=1)
             if len(running) <= (1 - COMPACT_AT) * len(active):
                 keep = torch.tensor(running, device=self.model.device)
-                cache.batch_select_indices(keep)
+                cache.reorder_cache(keep)
                 processor.keep(running)
                 attention_mask, sampled, tokens = attention_mask[keep], sampled[keep], tokens[keep]
                 active = [active[index] for index in running]
@@ -95,7 +112,7 @@ class TransformersEngine:
         if row.request.grammar is None:
             return
         try:
-            row.matcher = self._grammars.matcher(row.request.grammar)
+            row.matcher = shared_compiler(self._tokenizer, end_ids=self._end_ids).matcher(row.request.grammar)
             row.log_z = []
         except GrammarError as error:
             row.compile_error = str(error)
@@ -110,7 +127,8 @@ class TransformersEngine:
         order = {request: index for index, request in enumerate(prompts)}
         width = max(map(len, prompts.values()))
         device = self.model.device
-        input_ids = torch.full((len(prompts), width), self._tokenizer.pad_token_id, device=device)
+        # Which token pads is of no consequence: it is masked.
+        input_ids = torch.zeros(len(prompts), width, dtype=torch.long, device=device)
         attention_mask = torch.zeros_like(input_ids)
         for index, prompt in enumerate(prompts.values()):
             input_ids[index, width - len(prompt) :] = torch.tensor(prompt, device=device)
@@ -125,7 +143,8 @@ class TransformersEngine:
             logits_to_keep=1,
         ).logits[:, -1]
         repeat = torch.tensor([order[id(row.request)] for row in rows], device=device)
-        cache.batch_select_indices(repeat)
+        # Unlike batch_select_indices, which does the same, it knows recurrent layers as well.
+        cache.reorder_cache(repeat)
         return cache, attention_mask[repeat], logits[repeat]
 
     def _sample(
@@ -142,6 +161,11 @@ class TransformersEngine:
         chosen = log_q.gather(1, tokens[:, None]).squeeze(1).tolist()
         for row, token, logprob, allowed in zip(rows, tokens.tolist(), chosen, log_z, strict=True):
             if row.finish is None:
+                if math.isnan(logprob):
+                    raise FloatingPointError(
+                        f"the model's logits are not numbers after {len(row.token_ids)} tokens: its weights have "
+                        "diverged (a smaller learning rate), or its type is too narrow (bfloat16 instead of float16)"
+                    )
                 row.append(token, logprob, allowed)
                 row.finish = self._finish(row)
         return tokens
@@ -152,7 +176,7 @@ class TransformersEngine:
         if row.request.stops:
             # A tag is at most as many tokens as it has bytes, so the tail of the text is enough to look at.
             longest = max(len(stop.encode()) for stop in row.request.stops)
-            tail = self._tokenizer.decode(row.token_ids[-longest - 1 :])
+            tail = self._tokenizer.decode(row.token_ids[-longest - 1 :], clean_up_tokenization_spaces=False)
             if any(stop in tail for stop in row.request.stops):
                 return "stop"
         return "length" if len(row.token_ids) == row.request.max_new_tokens else None
@@ -169,10 +193,12 @@ class _Row:
         self.matcher: llguidance.LLMatcher | None = None
         self.compile_error: str | None = None
         self.finish: FinishReason | None = None
-        self.random: torch.Generator | None = None
-        if request.seed is not None:
-            # A large odd stride keeps the samples of neighbouring seeds apart.
-            self.random = torch.Generator().manual_seed((request.seed * 1_000_003 + sample) % 2**63)
+        # Seeded with a string, which is hashed: torch's generator on the CPU would keep 32 bits of a number.
+        self._random = None if request.seed is None else random.Random(f"{request.seed}:{sample}")
+
+    def uniform(self) -> float:
+        """The next number in [0, 1) for drawing a token; torch's state moves for requests without a seed alone."""
+        return torch.rand((), dtype=torch.float64).item() if self._random is None else self._random.random()
 
     def append(self, token: int, logprob: float, log_z: float) -> None:
         self.token_ids.append(token)
@@ -183,32 +209,42 @@ class _Row:
     def generation(self) -> Generation:
         assert self.finish is not None
         # A matcher that ran into its own limits lets everything pass from there on: that is an error to report too.
-        has_failed = self.matcher is not None and self.matcher.is_error()
         return Generation(
             token_ids=tuple(self.token_ids),
             logprobs=tuple(self.logprobs),
             log_z=None if self.log_z is None else tuple(self.log_z),
             finish=self.finish,
-            grammar_error=self.matcher.get_error() if has_failed and self.matcher else self.compile_error,
+            grammar_error=self.compile_error if self.matcher is None else matcher_error(self.matcher),
         )
+
+
+def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """All ids that end a text: the tokenizer's, and those that the model's generation settings add."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    extra = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in (tokenizer.eos_token_id, *extra) if token is not None)
 
 
 def _draw(log_q: Tensor, rows: Sequence[_Row]) -> Tensor:
     """One token a row (B,) by inversion of the cumulative distribution, so that a row needs one uniform number."""
-    uniform = torch.rand(len(rows))
-    for index, row in enumerate(rows):
-        if row.random is not None:
-            uniform[index] = torch.rand((), generator=row.random)
+    most_probable = log_q.argmax(dim=1)
+    is_greedy = [row.request.temperature == 0 for row in rows]
+    if all(is_greedy):
+        return most_probable
+    uniform = [0.0 if greedy else row.uniform() for row, greedy in zip(rows, is_greedy, strict=True)]
     # float64: the sum over 100,000 tokens must not swallow the rare ones.
-    cumulative = log_q.double().exp().cumsum(dim=1)
-    threshold = uniform.to(log_q.device).double()[:, None] * cumulative[:, -1:]
-    tokens = torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp(max=log_q.shape[1] - 1)
-    greedy = torch.tensor([row.request.temperature == 0 for row in rows], device=log_q.device)
-    return torch.where(greedy, log_q.argmax(dim=1), tokens)
+    cumulative = log_q.exp().cumsum(dim=1, dtype=torch.float64)
+    threshold = torch.tensor(uniform, dtype=torch.float64, device=log_q.device)[:, None] * cumulative[:, -1:]
+    drawn = torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp(max=log_q.shape[1] - 1)
+    return torch.where(torch.tensor(is_greedy, device=log_q.device), most_probable, drawn)
 
 
-def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """All ids that end a text: the tokenizer's, and those that the model's generation settings add."""
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    extra = configured if isinstance(configured, list) else [configured]
-    return [token for token in {tokenizer.eos_token_id, *extra} if token is not None]
+def _require_cache(model: PreTrainedModel) -> None:
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    parameters = inspect.signature(inner.forward).parameters
+    # A wrapper that hides the model's own parameters says nothing about them.
+    if "input_ids" in parameters and not {"past_key_values", "attention_mask"} <= parameters.keys():
+        raise ConfigurationError(
+            f"{type(inner).__name__} keeps no key-value cache of transformers (its forward lacks past_key_values or "
+            "attention_mask); take a model that does"
+        )

@@ -1,23 +1,31 @@
 """Fills a frozen dataclass from a YAML file and dotted flags; the one way in which scripts are configured.
 
 jsonargparse does the work: it reads the dataclass's own annotations and docstrings. Added here are the nearest known
-key, for an unknown one, and errors of one line.
+key, for an unknown one, errors of one line, and the whole configuration as YAML that gives it again.
 """
 
+import argparse
 import dataclasses
+import enum
 import re
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
 import yaml
 
-from envs.errors import ConfigurationError, nearest
+from envs.configuration_keys import explain, one_line, require_known_keys
+from envs.errors import ConfigurationError
 
 ConfigT = TypeVar("ConfigT")
+
+# Flags of the parser itself.
+PARSER_FLAGS = ("config", "help")
+
+# --help then shows the docstring under each field.
+jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +34,7 @@ class Parsed(typing.Generic[ConfigT]):
 
     config: ConfigT
     resolved: str
-    """Every field that differs from its default, as YAML that gives the same configuration again."""
+    """The whole configuration as YAML that gives it again; of a foreign section (``trainer``) what was set in it."""
     flags: Any
     """The script's own switches (those of ``switches``), as attributes."""
 
@@ -45,97 +53,81 @@ def parse(
     Raises:
         ConfigurationError: a file that is not there or not YAML, an unknown key, or a value of the wrong type.
     """
-    parser = jsonargparse.ArgumentParser(exit_on_error=False, description=description)
+    require_known_keys(config_type, arguments, (*PARSER_FLAGS, *(switches or {})))
+    parser = jsonargparse.ArgumentParser(
+        exit_on_error=False,
+        allow_abbrev=False,
+        print_config=None,  # it cannot write nested dataclasses; the resolved configuration is saved by every run
+        formatter_class=_HelpFormatter,
+        description=description,
+    )
     parser.add_argument("--config", action="config", help="YAML file that fills the fields below")
     parser.add_class_arguments(config_type, None)
     for name, text in (switches or {}).items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
-    _require_known_keys(config_type, arguments)
     try:
         values = parser.parse_args(list(arguments))
         config = parser.instantiate(values)
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise ConfigurationError(_one_line(str(error))) from error
+        raise ConfigurationError(explain(str(error), config_type)) from error
     names = [field.name for field in dataclasses.fields(config_type)]  # type: ignore[arg-type]
-    resolved = parser.dump(values, skip_default=True, skip_none=True)
-    own = {key: value for key, value in (yaml.safe_load(resolved) or {}).items() if key in names}
+    made = config_type(**{name: config[name] for name in names})
     return Parsed(
-        config=config_type(**{name: config[name] for name in names}),
-        resolved=yaml.safe_dump(own, sort_keys=False),
+        config=made,
+        resolved=yaml.dump(_resolved(made, values), Dumper=_Dumper, sort_keys=False, allow_unicode=True),
         flags=jsonargparse.Namespace({name: values[name] for name in switches or {}}),
     )
 
 
 def exit_with(error: ConfigurationError) -> NoReturn:
     """Prints the error as one line and leaves with exit code 2."""
-    print(f"structrl: {_one_line(str(error))}", file=sys.stderr)
+    print(f"structrl: {one_line(str(error))}", file=sys.stderr)
     raise SystemExit(2)
 
 
-def _require_known_keys(config_type: type, arguments: Sequence[str]) -> None:
-    """Names the nearest known key for an unknown one, before jsonargparse says less about it."""
-    for key in [*_file_keys(arguments), *_flag_keys(arguments)]:
-        _require_known(key.split("."), config_type, section="")
+def _resolved(config: Any, values: Any) -> dict[str, Any]:
+    """The configuration as plain values, section by section."""
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        is_foreign = dataclasses.is_dataclass(value) and not type(value).__dataclass_params__.frozen  # type: ignore[attr-defined]
+        plain[field.name] = _set_fields(type(value), values[field.name]) if is_foreign else _plain(value)
+    return plain
 
 
-def _require_known(path: Sequence[str], hint: Any, section: str) -> None:
-    """Follows a key down through nested dataclasses and mappings; what lies below any other type is left alone."""
-    if not path:
-        return
-    for candidate in (hint, *typing.get_args(hint)):  # X | None: the members of the union
-        if dataclasses.is_dataclass(candidate) and isinstance(candidate, type) and not _is_mapping(hint):
-            known = [field.name for field in dataclasses.fields(candidate) if field.init]
-            if path[0] not in known:
-                where = f" in '{section}'" if section else ""
-                raise ConfigurationError(
-                    f"unknown configuration key '{path[0]}'{where}{nearest(path[0], known)}; --help lists all keys"
-                )
-            below = typing.get_type_hints(candidate)[path[0]]
-            return _require_known(path[1:], below, f"{section}.{path[0]}" if section else path[0])
-        if _is_mapping(candidate):
-            value = typing.get_args(candidate)[1]
-            return _require_known(path[1:], value, f"{section}.{path[0]}")
+def _set_fields(section: Any, values: Any) -> dict[str, Any]:
+    """The fields of a foreign section that differ from their default: it may have hundreds, and derive some."""
+    defaults = {
+        field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for field in dataclasses.fields(section)
+    }
+    return {name: _plain(value) for name, value in vars(values).items() if value != defaults.get(name)}
 
 
-def _is_mapping(hint: Any) -> bool:
-    origin = typing.get_origin(hint)
-    return isinstance(origin, type) and issubclass(origin, Mapping) and len(typing.get_args(hint)) == 2
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    if isinstance(value, enum.Enum):
+        return value.value
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
-def _file_keys(arguments: Sequence[str]) -> Iterator[str]:
-    for index, argument in enumerate(arguments):
-        if argument == "--config" and index + 1 < len(arguments):
-            yield from _yaml_keys(arguments[index + 1])
-        elif argument.startswith("--config="):
-            yield from _yaml_keys(argument.removeprefix("--config="))
+class _Dumper(yaml.SafeDumper):
+    """Quotes text like ``1e5`` too, which jsonargparse, other than PyYAML, would read as a number."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """True: a value that occurs twice is written twice."""
+        return True
 
 
-def _yaml_keys(file: str) -> Iterator[str]:
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"config file '{file}' cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"config file '{file}' is not YAML: {_one_line(str(error))}") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"config file '{file}' holds no mapping of keys to values")
-    yield from _nested_keys(content)
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
-def _nested_keys(content: dict[Any, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in content.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _nested_keys(value, f"{prefix}{key}.")
-
-
-def _flag_keys(arguments: Sequence[str]) -> Iterator[str]:
-    """Keys given as ``--a.b value`` or ``--a.b=value``; a top-level flag may be a switch and is left to the parser."""
-    for argument in arguments:
-        match = re.match(r"--([A-Za-z_]\w*(?:\.\w+)+)(=|$)", argument)
-        if match:
-            yield match.group(1)
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
+class _HelpFormatter(jsonargparse.DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of the description."""

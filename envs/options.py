@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from envs.configuration_keys import explain, require_known
 from envs.errors import ConfigurationError, nearest
 
 ComponentT = TypeVar("ComponentT")
@@ -26,7 +27,8 @@ def construct(
     """Calls the dataclass that ``known`` holds under ``name`` with ``options`` as its fields.
 
     Raises:
-        ConfigurationError: the name or an option is unknown, or a field without a default is missing.
+        ConfigurationError: the name or an option is unknown, a field without a default is missing, or a value has not
+            the field's type.
     """
     component = choose(kind, name, known)
     fields = {field.name: field for field in dataclasses.fields(component) if field.init}  # type: ignore[arg-type]
@@ -34,10 +36,26 @@ def construct(
         if option not in fields:
             names = ", ".join(sorted(fields)) or "none"
             raise ConfigurationError(
-                f"unknown option '{option}' of {kind} '{name}'{nearest(option, fields)}; known: {names}"
+                f"unknown option '{option}' of {kind} '{name}'{nearest(str(option), fields)}; known: {names}"
             )
     for field in fields.values():
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        if field.name not in options and not has_default:
+        if options.get(field.name) is None and not has_default:
             raise ConfigurationError(f"{kind} '{name}' needs the option '{field.name}'")
-    return component(**options)
+    return component(**_typed(f"{kind} '{name}'", component, options))
+
+
+def _typed(subject: str, component: Callable[..., ComponentT], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, each held against its field's type; mappings become the dataclasses that they are for."""
+    import jsonargparse  # as late as can be: who writes no configuration need not wait for it
+
+    made = {option: value for option, value in options.items() if dataclasses.is_dataclass(value)}
+    plain = {option: value for option, value in options.items() if option not in made}
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(component, None, skip=set(made))
+    try:
+        require_known(component, plain, ())
+        values = parser.instantiate(parser.parse_object(plain))
+    except (jsonargparse.ArgumentError, ConfigurationError, TypeError) as error:
+        raise ConfigurationError(f"{subject}: {explain(str(error), component)}") from error
+    return {**made, **{option: values[option] for option in plain}}

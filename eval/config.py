@@ -1,5 +1,6 @@
 """What is measured, on which tasks, decoded how."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,6 +21,12 @@ class DecodingConfig:
     samples: int = 1
     """Answers per task."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise ConfigurationError(f"a decoding's temperature must be 0 or more, got {self.temperature}")
+        if self.samples < 1:
+            raise ConfigurationError(f"a decoding's samples must be at least 1, got {self.samples}")
+
 
 def _free_and_constrained() -> Mapping[str, DecodingConfig]:
     return {"free": DecodingConfig(), "constrained": DecodingConfig(grammar=True)}
@@ -34,7 +41,7 @@ class HeldoutConfig:
     decodings: Mapping[str, DecodingConfig] = field(default_factory=_free_and_constrained)
     """Name -> decoding; every one is measured on the same tasks."""
     tasks: int | None = None
-    """Number of held-out tasks, drawn with ``seed``; null takes all."""
+    """Number of held-out tasks, drawn with ``seed``; null takes all. A larger number keeps the tasks of a smaller one."""
     max_new_tokens: int = 256
     """Budget of one answer."""
     max_batch_rows: int = 64
@@ -47,6 +54,9 @@ class HeldoutConfig:
             raise ConfigurationError("heldout needs at least one metric and one decoding")
         if self.tasks is not None and self.tasks < 1:
             raise ConfigurationError(f"heldout.tasks must be at least 1 or null for all, got {self.tasks}")
+        for name in ("max_new_tokens", "max_batch_rows"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"heldout.{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,3 +77,7 @@ class EvalConfig:
     """Type of the weights."""
     output: str = "runs"
     """Directory of all runs."""
+
+    def __post_init__(self) -> None:
+        if self.name in ("", ".", "..") or "/" in self.name:
+            raise ConfigurationError(f"name '{self.name}' must be a plain directory name")

@@ -1,6 +1,6 @@
 """Measures a model on held-out tasks, once for each decoding. Used by eval/run.py and before and after training."""
 
-import random
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -66,10 +66,14 @@ class Evaluation:
 
 
 def draw_tasks(tasks: Sequence[Task], config: HeldoutConfig) -> list[Task]:
-    """The tasks that ``config`` measures: all, or a sample that its seed fixes, in the dataset's order."""
+    """The tasks that ``config`` measures: all, or a sample that its seed fixes, in the dataset's order.
+
+    Drawn by a hash of each task's id: neither the dataset's order nor rows added to it move a task's place in the draw.
+    """
     if config.tasks is None or config.tasks >= len(tasks):
         return list(tasks)
-    chosen = random.Random(config.seed).sample(range(len(tasks)), config.tasks)
+    places = [hashlib.sha256(f"{config.seed}:{task.id}".encode(errors="surrogatepass")).digest() for task in tasks]
+    chosen = sorted(range(len(tasks)), key=places.__getitem__)[: config.tasks]
     return [tasks[index] for index in sorted(chosen)]
 
 

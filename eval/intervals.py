@@ -1,5 +1,12 @@
-"""95 % confidence intervals of a metric over tasks; scipy does the statistics."""
+"""95 % confidence intervals of a metric over tasks.
 
+    Wilson:  (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n),    z the normal quantile of 97.5 %
+
+Not covered: comparing two models task by task, which is sharper than asking whether two intervals overlap; and that a
+bootstrap over a handful of tasks is too narrow: read strata by their number of tasks.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +14,8 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+RESAMPLES = 2000
+RESAMPLES_AT_ONCE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,26 +30,45 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], *, is_proportion: bool) -> Estimate | None:
-    """The mean of one value a task; None when there is no value.
+    """The mean of one value in [0, 1] a task; None when there is no value.
 
     A proportion of 0/1 values gets Wilson's score interval (E. B. Wilson 1927), which stays honest near 0 and 1;
-    anything else a BCa bootstrap interval (B. Efron 1987, 2,000 resamples, fixed seed).
+    anything else a BCa bootstrap interval (B. Efron 1987, fixed seed). Values without any spread, a single one above
+    all, tell the bootstrap nothing: they get Wilson's interval too, which is wide enough for any values in [0, 1] since
+    none spread more around their mean than 0/1 values do.
     """
     if not values:
         return None
-    mean, count = float(np.mean(values)), len(values)
-    if is_proportion:
-        interval = stats.binomtest(round(sum(values)), count).proportion_ci(CONFIDENCE, method="wilson")
-        return Estimate(mean=mean, low=float(interval.low), high=float(interval.high), count=count)
-    if len(set(values)) == 1:
-        # Without any spread the bootstrap is degenerate.
-        return Estimate(mean=mean, low=mean, high=mean, count=count)
-    resampled = stats.bootstrap(
-        (np.asarray(values),), np.mean, confidence_level=CONFIDENCE, n_resamples=2000, random_state=0
-    ).confidence_interval
-    return Estimate(mean=mean, low=float(resampled.low), high=float(resampled.high), count=count)
+    mean, count = math.fsum(values) / len(values), len(values)
+    interval = None if is_proportion else _bootstrap(values)
+    low, high = interval or _wilson(mean, count)
+    return Estimate(mean=mean, low=min(low, mean), high=max(high, mean), count=count)
 
 
 def are_separate(first: Estimate, second: Estimate) -> bool:
     """True when the two intervals do not overlap."""
     return first.high < second.low or second.high < first.low
+
+
+def _wilson(mean: float, count: int) -> tuple[float, float]:
+    z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    centre = mean + z * z / (2 * count)
+    margin = z * math.sqrt(mean * (1 - mean) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def _bootstrap(values: Sequence[float]) -> tuple[float, float] | None:
+    """The BCa interval of the mean; None when the values spread too little to have one."""
+    if max(values) - min(values) < 1e-9:
+        return None
+    interval = stats.bootstrap(
+        (np.asarray(values, dtype=float),),
+        np.mean,
+        confidence_level=CONFIDENCE,
+        n_resamples=RESAMPLES,
+        batch=RESAMPLES_AT_ONCE,  # or else thousands of tasks cost gigabytes
+        random_state=0,
+    ).confidence_interval
+    low, high = float(interval.low), float(interval.high)
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None

@@ -1,7 +1,15 @@
-"""Writes what was measured: report.md for people, report.json for programs, records.jsonl for every answer."""
+"""Writes what was measured: report.md for people, report.json for programs, records.jsonl for every answer.
+
+Text of models and datasets may be anything (Markdown, HTML, control characters, lone surrogates): in report.md it stays
+inside its block or cell, in the JSON files it is escaped and otherwise untouched.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +35,20 @@ def interval(estimate: Estimate | None) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(cell(text) for text in line) + " |" for line in lines)
+
+
+def cell(text: str) -> str:
+    """``text`` on one line that neither ends a table's cell nor opens an HTML tag."""
+    # Entities and not backslashes: a backslash before the pipe would undo the escape.
+    return _printable(" ".join(text.split())).replace("|", "&#124;").replace("<", "&lt;")
+
+
+def fenced(text: str, language: str) -> str:
+    """A fenced code block, whose fence is longer than any run of backticks in ``text``."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.strip()}\n{fence}"
 
 
 def metrics_table(measurements: Mapping[str, Measurement]) -> str:
@@ -109,20 +130,27 @@ def transcripts(records: Sequence[Record], count: int) -> str:
             measured = ", ".join(
                 f"{name} {'unjudged' if value is None else number(value)}" for name, value in record.metrics.items()
             )
-            parts.append(f"**{record.task}** ({decoding}; {measured})\n\n{quoted(record.text)}")
+            parts.append(f"**{cell(record.task)}** ({cell(decoding)}; {measured})\n\n{quoted(record.text)}")
     return "\n\n".join(parts)
 
 
 def quoted(text: str) -> str:
     """Model text as an indented code block, cut to a readable length."""
+    if not text.strip():
+        return f"    ({'white space only' if text else 'empty'})"
     shown = text if len(text) <= LONGEST_ANSWER else text[:LONGEST_ANSWER] + " ... (cut)"
-    printable = "".join(character if character.isprintable() or character == "\n" else "�" for character in shown)
-    return "\n".join(f"    {line}" for line in printable.split("\n"))
+    # Split at "\n" alone: every other kind of line break is not printable and is replaced.
+    return "\n".join(f"    {_printable(line.expandtabs(4))}" for line in shown.split("\n"))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def skipped_lines(skipped: Mapping[str, int]) -> str:
     """Rows of the dataset that were left out, with the reason."""
-    return "\n".join(f"- {count} rows left out: {reason}" for reason, count in skipped.items()) or "No row was left out."
+    lines = [f"- {count} rows left out: {cell(reason)}" for reason, count in skipped.items()]
+    return "\n".join(lines) or "No row was left out."
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
@@ -134,7 +162,7 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
 def write_evaluation(
     directory: Path, evaluation: Evaluation, *, title: str, model: str, resolved: str, skipped: Mapping[str, int]
 ) -> None:
-    """The report of one evaluation: report.md, report.json, records.jsonl and config.yaml in ``directory``."""
+    """Writes the report of one evaluation, but for its picture, into a directory that is there."""
     measurements = evaluation.measurements
     text = f"""# {title}
 
@@ -166,9 +194,7 @@ Model: `{model}`. Means over held-out tasks with 95 % intervals (Wilson for rate
 
 ## Configuration
 
-```yaml
-{resolved.strip()}
-```
+{fenced(resolved, "yaml")}
 """
     summary: dict[str, Any] = {
         "title": title,
@@ -176,11 +202,22 @@ Model: `{model}`. Means over held-out tasks with 95 % intervals (Wilson for rate
         "measurements": {name: asdict(measurement) for name, measurement in measurements.items()},
         "skipped": dict(skipped),
     }
-    directory.mkdir(parents=True, exist_ok=True)
     write_records(directory / "records.jsonl", evaluation.records)
     (directory / "config.yaml").write_text(resolved, encoding="utf-8")
     (directory / "report.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (directory / "report.md").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_directory(directory: Path) -> Iterator[Path]:
+    """A directory beside ``directory`` to write into; it takes that name at the end, and is removed when that fails."""
+    building = directory.with_name(f".{directory.name}.{os.getpid()}")
+    building.mkdir(parents=True)
+    try:
+        yield building
+        building.rename(directory)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _counts(measurement: Measurement) -> str:

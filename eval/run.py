@@ -7,6 +7,7 @@
 written to OUTPUT/NAME: report.md, report.json, metrics.png, records.jsonl and the resolved config.yaml.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from envs.registry import make_environment
 from eval.config import EvalConfig
 from eval.evaluate import draw_tasks, evaluate
 from eval.plots import save_metrics
-from eval.report import metrics_table, write_evaluation
+from eval.report import metrics_table, whole_directory, write_evaluation
 from rewards.registry import component
 
 
@@ -36,9 +37,8 @@ def run(parsed: Parsed[EvalConfig]) -> Path:
         ConfigurationError: whatever is wrong with the configuration, the model, the data or the output directory.
     """
     config = parsed.config
-    directory = Path(config.output) / config.name
-    if directory.exists() and any(directory.iterdir()):
-        raise ConfigurationError(f"'{directory}' already holds a report; choose another --name or remove it")
+    directory = Path(config.output).expanduser() / config.name
+    _require_free(directory)
     environment = make_environment(config.environment)
     for metric in config.heldout.metrics:
         component(environment, metric)  # an unknown metric is an error now, not after the model has loaded
@@ -56,17 +56,27 @@ def run(parsed: Parsed[EvalConfig]) -> Path:
     evaluation = evaluate(engine, tokenizer, environment, tasks, config.heldout, title="evaluate")
     if state.is_main_process:
         title = f"Evaluation: {config.name}"
-        write_evaluation(
-            directory,
-            evaluation,
-            title=title,
-            model=config.model,
-            resolved=parsed.resolved,
-            skipped=reading.skipped,
-        )
-        save_metrics(directory / "metrics.png", evaluation.measurements)
+        with whole_directory(directory) as building:
+            write_evaluation(
+                building,
+                evaluation,
+                title=title,
+                model=config.model,
+                resolved=parsed.resolved,
+                skipped=reading.skipped,
+            )
+            save_metrics(building / "metrics.png", evaluation.measurements)
         print(f"\n{metrics_table(evaluation.measurements)}\n\nreport: {directory / 'report.md'}")
     return directory
+
+
+def _require_free(directory: Path) -> None:
+    """Checks that the report can be written, before hours are spent on what it shall say."""
+    if directory.is_dir() and any(directory.iterdir()):
+        raise ConfigurationError(f"'{directory}' already holds a report; choose another --name or remove it")
+    home = next(parent for parent in (directory, *directory.absolute().parents) if parent.exists())
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        raise ConfigurationError(f"'{home}' is no directory that can be written to; choose another --output")
 
 
 def main(arguments: Sequence[str]) -> None:

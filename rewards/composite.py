@@ -4,9 +4,13 @@ Formula (ours; RL-Struct and Reasoning-SQL use weighted sums of the same kind, w
 
     value = sum_i w_i * g_i * r_i / sum_i w_i,        g_i = 1 if the gate of i has the value 1, else 0
 
-so that the value lies in [0, 1] and is 1 exactly when every part of positive weight is.
+so that the value lies in [0, 1] and is 1 exactly when every part of positive weight, and the gate of each, is. A gate
+is compared as it was measured: its own weight and gate do not matter.
+
+Not covered: whether a sum of parts is a good reward. The report prints each part beside it for that reason.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +37,7 @@ class Score:
     """The composite's value of one verdict, with the parts as they were measured, before gates and weights."""
 
     value: float | None
-    """In [0, 1]; None: the verdict, or a part that pays, could not be judged."""
+    """In [0, 1]; None: the verdict, or a part that pays or its gate, could not be judged."""
     parts: Mapping[str, float | None]
 
 
@@ -54,21 +58,23 @@ class Composite:
             parts: component name -> weight and gate.
 
         Raises:
-            ConfigurationError: an unknown component or gate, a negative weight, or no positive weight at all.
+            ConfigurationError: an unknown component or gate, a weight that is negative or not finite, or no positive
+                weight at all.
         """
+        components = {name: component(environment, name) for name in parts}
         for name, part in parts.items():
-            if part.weight < 0:
-                raise ConfigurationError(f"reward '{name}': the weight must not be negative, got {part.weight}")
+            if not 0 <= part.weight < math.inf:
+                raise ConfigurationError(f"reward '{name}': the weight must be finite and not negative, got {part.weight}")
             if part.gate is not None and (part.gate not in parts or part.gate == name):
                 raise ConfigurationError(
                     f"reward '{name}': its gate '{part.gate}' is not another part of this composite"
                     f"{nearest(part.gate, parts)}; parts: {', '.join(parts)}"
                 )
         self._parts = {
-            name: _Part(component=component(environment, name), weight=part.weight, gate=part.gate)
+            name: _Part(component=components[name], weight=part.weight, gate=part.gate)
             for name, part in parts.items()
         }
-        self._total = sum(part.weight for part in self._parts.values())
+        self._total = math.fsum(part.weight for part in self._parts.values())
         if self._total <= 0:
             raise ConfigurationError("the reward needs at least one part with a positive weight")
 
@@ -85,15 +91,18 @@ class Composite:
         return Score(value=self._value(parts), parts=parts)
 
     def _value(self, parts: Mapping[str, float | None]) -> float | None:
-        paid = 0.0
+        paid = []
         for name, part in self._parts.items():
             if part.weight == 0:
                 continue
-            is_open = part.gate is None or parts[part.gate] == 1
-            if not is_open:
+            gate = 1 if part.gate is None else parts[part.gate]
+            if gate is None:
+                return None
+            if gate != 1:
                 continue
             measured = parts[name]
             if measured is None:
                 return None
-            paid += part.weight * measured
-        return paid / self._total
+            paid.append(part.weight * measured)
+        # fsum rounds once, so that rounding can neither lift the value above 1 nor keep it below.
+        return math.fsum(paid) / self._total

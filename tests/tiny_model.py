@@ -47,7 +47,7 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(SENTENCES, trainer)
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, additional_special_tokens=[START],
-        clean_up_tokenization_spaces=False, model_max_length=1024,
+        clean_up_tokenization_spaces=False, model_max_length=4096,
     )
     wrapped.chat_template = CHAT_TEMPLATE
     return wrapped
@@ -63,7 +63,7 @@ def build_tiny_model(directory: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=4096,
         tie_word_embeddings=True,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -28,6 +28,7 @@ REFUSED_TRAINER_FIELDS = {
     "min_p": "it samples from another distribution than the one whose gradient is taken",
     "repetition_penalty": "it samples from another distribution than the one whose gradient is taken",
     "generation_kwargs": "rollouts are made by structrl's own engine",
+    "enable_jit_checkpoint": "a saved ZeRO checkpoint needs all processes to agree on the step; lower save_steps",
     "model_init_kwargs": "set model.dtype and model.attention",
 }
 

@@ -163,10 +163,13 @@ def _measure(
     parsed: Parsed[RunConfig],
     directory: RunDirectory,
 ) -> Evaluation:
-    """The held-out measurement of a moment; one that was already made is read back, not made again."""
+    """The held-out measurement of a moment; one already made at this step is read back, not made again."""
     path = directory.measurement(moment)
+    step = trainer.state.global_step
     if path.exists():
-        return evaluation_from_json(json.loads(path.read_text(encoding="utf-8")))
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if moment == "before" or kept["step"] == step:
+            return evaluation_from_json(kept["evaluation"])
     heldout = parsed.config.heldout
     trainer.model.to(trainer.accelerator.device)
     with (
@@ -176,7 +179,7 @@ def _measure(
         engine = TransformersEngine(policy, trainer.processing_class, max_batch_rows=heldout.max_batch_rows)
         evaluation = evaluate(engine, trainer.processing_class, environment, tasks, heldout, title=moment)
     if trainer.accelerator.is_main_process:
-        write_json(path, asdict(evaluation))
+        write_json(path, {"step": step, "evaluation": asdict(evaluation)})
         write_records(directory.path / f"{moment}.jsonl", evaluation.records)
     trainer.accelerator.wait_for_everyone()
     return evaluation

@@ -7,10 +7,13 @@
 Everything is written to OUTPUT/NAME (runs/...): checkpoints, the final model, curves, transcripts and a report.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 
+# The hook is stable since TRL 1.0 and held by tests/train/test_trl_hooks.py.
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 # TRL is handed every field of its configuration, deprecated ones at their defaults included.
 warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 

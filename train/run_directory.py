@@ -1,5 +1,7 @@
 """The directory of a run: made once, never overwritten, continued only with --resume.
 
+With --resume a run that does not exist yet is started: a job that was requeued early needs no other command.
+
     runs/NAME/config.yaml        the resolved configuration
     runs/NAME/checkpoints/       checkpoint-STEP/, each with the configuration beside it
     runs/NAME/before.json        held-out measurement before training (after.json: after it)
@@ -30,7 +32,7 @@ class RunDirectory:
         """The directory OUTPUT/NAME, checked but not yet made: a run that fails to start leaves nothing behind.
 
         Raises:
-            ConfigurationError: it holds a run and ``resume`` is False, or ``resume`` is True and it holds none.
+            ConfigurationError: it holds something and ``resume`` is False, or what it holds is no run.
         """
         directory = cls(path=Path(output) / name)
         exists = directory.path.exists() and any(directory.path.iterdir())
@@ -38,8 +40,8 @@ class RunDirectory:
             raise ConfigurationError(
                 f"'{directory.path}' already holds a run; pass --resume to continue it, or another --name"
             )
-        if resume and not directory.config.exists():
-            raise ConfigurationError(f"--resume: '{directory.path}' holds no run; leave --resume out to start one")
+        if exists and not directory.config.exists():
+            raise ConfigurationError(f"--resume: '{directory.path}' holds something that is no run; choose another --name")
         return directory
 
     @property

