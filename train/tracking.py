@@ -4,6 +4,7 @@ Curves are sent by transformers' own callback, which finds the run opened here. 
 """
 
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def open_tracking(config: RunConfig, directory: Path, resolved: str) -> Any | No
 
     os.environ.setdefault("WANDB_SILENT", "true")
     id_file = directory / RUN_ID_FILE
-    run_id = id_file.read_text(encoding="utf-8").strip() if id_file.exists() else wandb.util.generate_id()
+    run_id = id_file.read_text(encoding="utf-8").strip() if id_file.exists() else uuid.uuid4().hex[:8]
     id_file.write_text(run_id, encoding="utf-8")
     return wandb.init(
         project=config.tracking.project,

@@ -1,10 +1,12 @@
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from data.bundled_tasks import BundledJsonReader
 from decoding.decoder import SampleDecoder, prompt_ids, require_window
+from decoding.models import load_tokenizer
 from decoding.transformers_engine import TransformersEngine
 from envs.errors import ConfigurationError
 from envs.json.environment import JsonEnvironment
@@ -67,17 +69,14 @@ def test_transcripts_are_the_decoded_ids_and_truncation_is_said(decoder: SampleD
         assert len(lengths) == 1 and set(rollout.env_mask) == {1}
 
 
-def test_spaces_before_punctuation_survive_a_tokenizer_that_cleans_up(decoder: SampleDecoder) -> None:
-    decoder.tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output = True
-    decoder.tokenizer.clean_up_tokenization_spaces = True
-    schema = '{"enum": ["a , b . c"]}'
-    try:
-        decoding = replace(decoder, with_grammar=True, max_new_tokens=40).decode(
-            [replace(TASKS[0], schema=schema, gold='"a , b . c"')], n=[1], seed=0
-        )
-    finally:
-        decoder.tokenizer.clean_up_tokenization_spaces = False
-    assert decoding.groups[0].rollouts[0].transcript.model_text == '"a , b . c"'
+def test_spaces_before_punctuation_survive_a_tokenizer_that_cleans_up(decoder: SampleDecoder, tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_model))
+    tokenizer.clean_up_tokenization_spaces = True
+    tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output = True
+    assert tokenizer.decode(tokenizer.encode("a , b . c")) == "a, b. c"
+    task = replace(TASKS[0], schema='{"enum": ["a , b . c"]}', gold='"a , b . c"')
+    cleaning = replace(decoder, tokenizer=tokenizer, with_grammar=True, max_new_tokens=40)
+    assert cleaning.decode([task], n=[1], seed=0).groups[0].rollouts[0].transcript.model_text == '"a , b . c"'
 
 
 def test_the_ledger_counts_what_was_done(decoder: SampleDecoder) -> None:
@@ -154,9 +153,7 @@ def test_a_prompt_that_does_not_fit_the_window_is_named(tokenizer: Any) -> None:
     assert f"task '{named}'" in str(caught.value) and f"{longest} tokens" in str(caught.value)
 
 
-def test_a_chat_template_that_refuses_the_messages_is_an_error_that_names_the_roles(tiny_model: Any) -> None:
-    from decoding.models import load_tokenizer
-
+def test_a_chat_template_that_refuses_the_messages_is_an_error_that_names_the_roles(tiny_model: Path) -> None:
     strict = load_tokenizer(str(tiny_model))
     strict.chat_template = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(ConfigurationError, match=r"task 'lamp'.*roles .*user.*: System role not supported"):

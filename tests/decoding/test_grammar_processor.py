@@ -195,13 +195,16 @@ def test_a_model_whose_logits_exceed_the_vocabulary_obeys_its_grammar(model: Any
     assert texts <= {"true", "false"}
 
 
+def too_large_after_its_first_token() -> Grammar:
+    """After "a" a thousand rules are open at once, more than a row of llguidance's parser may hold."""
+    rules = "".join(f'r{index}: "x" r{index} "y" | "{index}"\n' for index in range(1000))
+    return Grammar(kind="lark", source='start: "a" s\ns: ' + " | ".join(f"r{i}" for i in range(1000)) + "\n" + rules)
+
+
 def test_a_row_that_exceeds_the_limits_of_llguidance_goes_on_freely_and_says_so(
     model: Any, tokenizer: Any, forward_logprobs: Any
 ) -> None:
-    # After "a" a thousand rules are open at once, more than a row of the parser may hold.
-    rules = "".join(f'r{index}: "x" r{index} "y" | "{index}"\n' for index in range(1000))
-    source = 'start: "a" s\ns: ' + " | ".join(f"r{index}" for index in range(1000)) + "\n" + rules
-    request = Request(prompt_ids=PROMPT, max_new_tokens=6, grammar=Grammar(kind="lark", source=source), seed=0)
+    request = Request(prompt_ids=PROMPT, max_new_tokens=6, grammar=too_large_after_its_first_token(), seed=0)
     (generation,) = TransformersEngine(model, tokenizer).generate([request])
     assert generation.log_z is not None and generation.grammar_error is not None
     assert generation.token_ids[:1] == tuple(tokenizer.encode("a"))
@@ -209,3 +212,11 @@ def test_a_row_that_exceeds_the_limits_of_llguidance_goes_on_freely_and_says_so(
     expected = forward_logprobs(model, PROMPT, generation.token_ids, 1.0)
     assert torch.allclose(torch.tensor(generation.logprobs)[1:], expected[1:], atol=1e-4)
     assert "Current row has" in generation.grammar_error and "\n" not in generation.grammar_error
+
+
+def test_what_follows_the_end_of_a_row_is_not_held_against_it(model: Any, tokenizer: Any) -> None:
+    short = Request(prompt_ids=PROMPT, max_new_tokens=1, grammar=too_large_after_its_first_token(), seed=0)
+    # Too many to cut the finished row out at once.
+    longer = Request(prompt_ids=PROMPT, max_new_tokens=6, n=7, seed=0)
+    generations = TransformersEngine(model, tokenizer).generate([short, longer])
+    assert (generations[0].finish, generations[0].grammar_error) == ("length", None)

@@ -94,7 +94,7 @@ def test_the_value_is_1_exactly_when_all_that_pays_and_its_gates_are(
 
 
 def test_awkward_weights_add_up_to_exactly_1() -> None:
-    # 0.1 + 0.2 + 0.7 is not 1 when it is added from left to right.
+    # Weights that are divided by their total before they are added do not.
     parts = {name: PartConfig(weight=weight) for name, weight in zip(NAMES, (0.1, 0.2, 0.7, 0.1, 0.3), strict=True)}
     best = JsonVerdict(is_parsed=True, is_valid=True, f1=1.0)
     assert Composite(JSON, parts).score(best).value == 1.0

@@ -1,0 +1,122 @@
+"""The readers of the bundled tasks: true golds, examples that give nothing away, the same tasks every time."""
+
+from collections import Counter
+
+import pytest
+
+from data.bundled_tasks import BundledJsonReader, BundledMathReader, BundledSqlReader
+from data.reader import Split
+from data.registry import DataConfig, load_tasks, make_reader
+from envs.errors import ConfigurationError
+from envs.json.task import JsonTask
+from envs.registry import EnvironmentConfig, make_environment
+from envs.transcript import Transcript
+from rewards.composite import Composite, PartConfig
+from rewards.registry import COMPONENTS
+
+SPLITS: tuple[Split, ...] = ("train", "heldout")
+
+
+def json_tasks(split: Split, **options: object) -> list[JsonTask]:
+    """The bundled JSON tasks of a split."""
+    tasks = BundledJsonReader(**options).read(split).tasks  # type: ignore[arg-type]
+    return [task for task in tasks if isinstance(task, JsonTask)]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("name", ["json", "math", "sql"])
+def test_every_gold_answer_is_worth_1_in_every_component(name: str, split: Split) -> None:
+    environment = make_environment(EnvironmentConfig(name=name))
+    tasks = make_reader(DataConfig(reader=f"bundled_{name}"), environment).read(split).tasks
+    composite = Composite(environment, {part: PartConfig(weight=1) for part in COMPONENTS[name]})
+    golds = [environment.reference(task) for task in tasks]
+    verdicts = environment.judge([(task, Transcript.of(gold or "")) for task, gold in zip(tasks, golds, strict=True)])
+    scores = [composite.score(verdict) for verdict in verdicts]
+    poor = {task.id: score.parts for task, score in zip(tasks, scores, strict=True) if score.value != 1.0}
+    assert len(tasks) >= 50
+    assert not poor
+
+
+@pytest.mark.parametrize("name", ["json", "math", "sql"])
+def test_no_bundled_task_is_left_out_and_no_id_occurs_twice(name: str) -> None:
+    environment = make_environment(EnvironmentConfig(name=name))
+    reader = make_reader(DataConfig(reader=f"bundled_{name}"), environment)
+    ids: Counter[str] = Counter()
+    for split in SPLITS:
+        reading = load_tasks(reader, environment, split)
+        assert not reading.skipped
+        ids.update(task.id for task in reading.tasks)
+    assert max(ids.values()) == 1
+
+
+@pytest.mark.parametrize("reader", [BundledJsonReader(examples=2), BundledMathReader(), BundledSqlReader()])
+@pytest.mark.parametrize("split", SPLITS)
+def test_two_readings_are_equal(reader: BundledJsonReader | BundledMathReader | BundledSqlReader, split: Split) -> None:
+    assert reader.read(split) == reader.read(split)
+
+
+def test_without_examples_all_tasks_are_measured() -> None:
+    assert all(not task.examples for task in json_tasks("heldout"))
+    assert len(json_tasks("heldout")) - len(json_tasks("heldout", examples=1)) == 4  # one giver for each new schema
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("examples", [1, 4])
+def test_an_example_is_of_the_tasks_schema_and_never_the_task_itself(split: Split, examples: int) -> None:
+    golds = {(task.text, task.gold): task.labels["schema"] for each in SPLITS for task in json_tasks(each)}
+    for task in json_tasks(split, examples=examples):
+        assert len(task.examples) == examples
+        assert len({example.text for example in task.examples}) == examples
+        for example in task.examples:
+            assert example.text != task.text
+            assert golds[example.text, example.gold] == task.labels["schema"]
+
+
+@pytest.mark.parametrize("examples", [1, 4])
+def test_examples_of_a_known_schema_come_from_train_and_givers_of_new_ones_are_not_measured(examples: int) -> None:
+    train = {task.text for task in json_tasks("train")}
+    measured = json_tasks("heldout", examples=examples)
+    texts = {task.text for task in measured}
+    assert {task.labels["new_schema"] for task in measured} == {"yes", "no"}
+    for task in measured:
+        given = {example.text for example in task.examples}
+        assert not given & texts
+        assert task.labels["new_schema"] == "yes" or given <= train
+    new = Counter(task.labels["schema"] for task in json_tasks("heldout") if task.labels["new_schema"] == "yes")
+    still = Counter(task.labels["schema"] for task in measured if task.labels["new_schema"] == "yes")
+    assert still == {schema: count - examples for schema, count in new.items()}
+
+
+def test_other_options_do_not_change_which_examples_a_task_gets() -> None:
+    all_tasks = {task.id: task for task in json_tasks("heldout", examples=2)}
+    for task in json_tasks("heldout", examples=2, difficulties=["easy"]):
+        assert task == all_tasks[task.id]
+
+
+@pytest.mark.parametrize(
+    ("reader", "grades"),
+    [
+        (BundledJsonReader, ["easy", "hard"]),
+        (BundledMathReader, ["medium"]),
+        (BundledSqlReader, ["easy", "extra"]),
+    ],
+)
+def test_difficulties_keep_exactly_those_grades(
+    reader: type[BundledJsonReader | BundledMathReader | BundledSqlReader], grades: list[str]
+) -> None:
+    for split in SPLITS:
+        everything = reader().read(split).tasks
+        kept = reader(difficulties=grades).read(split).tasks
+        assert list(kept) == [task for task in everything if task.labels["difficulty"] in grades]
+        assert {task.labels["difficulty"] for task in kept} == set(grades)
+
+
+def test_an_unknown_difficulty_names_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="unknown difficulty 'hrad'; did you mean 'hard'.*easy"):
+        BundledMathReader(difficulties=["easy", "hrad"]).read("train")
+
+
+@pytest.mark.parametrize("examples", [-1, 5])
+def test_a_number_of_examples_that_cannot_be_given_is_refused(examples: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"between 0 and 4, got {examples}"):
+        BundledJsonReader(examples=examples)

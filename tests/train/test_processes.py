@@ -1,0 +1,74 @@
+"""Real processes: two of them under DeepSpeed ZeRO-2 over gloo, and one that is killed with SIGKILL."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Arguments = Callable[..., list[str]]
+
+
+def environment() -> dict[str, str]:
+    # DS_ACCELERATOR keeps DeepSpeed on the CPU where there is a GPU too; ACCELERATE_USE_CPU would switch ZeRO off.
+    variables = {key: value for key, value in os.environ.items() if key != "ACCELERATE_USE_CPU"}
+    return {**variables, "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}
+
+
+def steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_train_under_zero_2_and_resume_from_their_checkpoint(
+    small_arguments: Arguments, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / "run"
+
+    def launch(*more: str) -> None:
+        accelerate = [sys.executable, "-m", "accelerate.commands.launch"]
+        config = ["--config_file", "configs/accelerate/zero2_cpu.yaml"]
+        command = [*accelerate, *config, "train/grpo.py", *small_arguments("json.yaml", *more)]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    launch()
+    shards = sorted(path.name for path in (run / "checkpoints/checkpoint-2").glob("global_step2/*_optim_states.pt"))
+    assert len(shards) == 2, "ZeRO-2 divides the optimizer between its processes"
+    assert json.loads((run / "report.json").read_text())["after"]["free"]["answers"] == 4
+    # Each process answers half of the tasks of a step, and all rewards are counted.
+    assert steps(run) == [1, 2]
+
+    launch("--trainer.max_steps", "4", "--resume")
+    assert steps(run) == [1, 2, 3, 4]
+    assert json.loads((run / "after.json").read_text())["step"] == 4
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_it_had_not_been(
+    small_arguments: Arguments, train: Callable[..., Path], tmp_path: Path
+) -> None:
+    flags = ["--trainer.max_steps", "40", "--trainer.save_steps", "5"]
+    straight = train("json.yaml", *flags, name="straight")
+    killed = tmp_path / "runs" / "killed"
+    command = [sys.executable, "train/grpo.py", *small_arguments("json.yaml", *flags, name="killed")]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoints" / "checkpoint-10").exists():
+        assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "report.md").exists()
+
+    train("json.yaml", *flags, "--resume", name="killed")
+    assert steps(killed) == list(range(1, 41))
+    final = [(run / "model" / "model.safetensors").read_bytes() for run in (straight, killed)]
+    assert final[0] == final[1]
