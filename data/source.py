@@ -23,7 +23,9 @@ def directory_file(directory: str, name: str, dataset: str) -> Path:
     """
     root = Path(directory).expanduser()
     if not root.is_dir():
-        raise ConfigurationError(f"{dataset}: no directory '{root}'; give the unpacked dataset's path or hub://owner/name")
+        raise ConfigurationError(
+            f"{dataset}: no directory '{root}'; give the unpacked dataset's path or hub://owner/name"
+        )
     path = root / name
     if not path.exists():
         raise ConfigurationError(f"{dataset}: '{root}' lacks '{name}'; expected the official layout")

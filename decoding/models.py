@@ -66,7 +66,9 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
     with _loading(config.reference):
         adapted = PeftModel.from_pretrained(model, directory)
     if not hasattr(adapted.base_model, "merge_and_unload"):
-        raise ConfigurationError(f"model {config.reference!r}: only adapters that merge into their base (LoRA) are read")
+        raise ConfigurationError(
+            f"model {config.reference!r}: only adapters that merge into their base (LoRA) are read"
+        )
     return adapted.merge_and_unload()
 
 

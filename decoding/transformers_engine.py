@@ -28,9 +28,7 @@ COMPACT_AT = 0.25
 class TransformersEngine:
     """Samples from a causal language model held in this process. Cheap to make: nothing is copied or compiled."""
 
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_batch_rows: int = 64
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_batch_rows: int = 64) -> None:
         """
         Args:
             model: a causal language model of transformers, or one wrapped by peft.
@@ -157,7 +155,7 @@ class TransformersEngine:
         mass = masked.logsumexp(dim=1)
         log_q = masked - mass[:, None]
         tokens = _draw(log_q, rows)
-        log_z = (mass - scaled.logsumexp(dim=1)).tolist() if masked is not scaled else [0.0] * len(rows)
+        log_z = (mass - scaled.logsumexp(dim=1)).clamp(max=0).tolist() if masked is not scaled else [0.0] * len(rows)
         chosen = log_q.gather(1, tokens[:, None]).squeeze(1).tolist()
         for row, token, logprob, allowed in zip(rows, tokens.tolist(), chosen, log_z, strict=True):
             if row.finish is None:

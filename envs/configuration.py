@@ -65,6 +65,7 @@ def parse(
     parser.add_class_arguments(config_type, None)
     for name, text in (switches or {}).items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
+    _make_defaults_plain(parser)
     try:
         values = parser.parse_args(list(arguments))
         config = parser.instantiate(values)
@@ -85,12 +86,20 @@ def exit_with(error: ConfigurationError) -> NoReturn:
     raise SystemExit(2)
 
 
+def _make_defaults_plain(parser: jsonargparse.ArgumentParser) -> None:
+    """Turns default mappings of dataclasses into mappings of mappings: jsonargparse refuses to change the former."""
+    for key, value in parser.get_defaults().items():
+        if isinstance(value, Mapping) and any(dataclasses.is_dataclass(member) for member in value.values()):
+            parser.set_defaults({key: _plain(value)})
+
+
 def _resolved(config: Any, values: Any) -> dict[str, Any]:
     """The configuration as plain values, section by section."""
     plain: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        is_foreign = dataclasses.is_dataclass(value) and not type(value).__dataclass_params__.frozen  # type: ignore[attr-defined]
+        parameters = getattr(type(value), "__dataclass_params__", None)
+        is_foreign = parameters is not None and not parameters.frozen
         plain[field.name] = _set_fields(type(value), values[field.name]) if is_foreign else _plain(value)
     return plain
 

@@ -88,7 +88,7 @@ def require_known(hint: Any, value: Any, path: tuple[str, ...], others: Collecti
             require_known(member_hint, member, (*path, key))
 
 
-def explain(message: str, config_type: type) -> str:
+def explain(message: str, config_type: Any) -> str:
     """A message of jsonargparse as one line: which key, what it was given, what it expects."""
     missing = re.search(r"the following arguments are required: (.*)", message)
     if missing:

@@ -41,7 +41,7 @@ class HeldoutConfig:
     decodings: Mapping[str, DecodingConfig] = field(default_factory=_free_and_constrained)
     """Name -> decoding; every one is measured on the same tasks."""
     tasks: int | None = None
-    """Number of held-out tasks, drawn with ``seed``; null takes all. A larger number keeps the tasks of a smaller one."""
+    """Number of held-out tasks, drawn with ``seed``; null takes all. A larger number adds tasks to a smaller one's."""
     max_new_tokens: int = 256
     """Budget of one answer."""
     max_batch_rows: int = 64

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from accelerate import PartialState
@@ -186,23 +186,21 @@ def measure(
     )
 
 
-def _estimates(
-    records: Sequence[Record], metrics: dict[str, Component], samples: int
-) -> dict[str, Estimate | None]:
+def _estimates(records: Sequence[Record], metrics: dict[str, Component], samples: int) -> dict[str, Estimate | None]:
     return {
         name: estimate(
-            list(_task_means(records, lambda record, name=name: record.metrics[name])),
+            list(_task_means(records, name)),
             is_proportion=metric.is_rate and samples == 1,
         )
         for name, metric in metrics.items()
     }
 
 
-def _task_means(records: Sequence[Record], value: Callable[[Record], float | None]) -> Iterator[float]:
+def _task_means(records: Sequence[Record], metric: str) -> Iterator[float]:
     """One number a task, so that several samples of one task do not pass for independent ones."""
     values: dict[str, list[float]] = defaultdict(list)
     for record in records:
-        measured = value(record)
+        measured = record.metrics[metric]
         if measured is not None:
             values[record.task].append(measured)
     for task_values in values.values():

@@ -46,13 +46,9 @@ def run(parsed: Parsed[EvalConfig]) -> Path:
     tasks = draw_tasks(reading.tasks, config.heldout)
     tokenizer = load_tokenizer(config.model)
     model = load_model(ModelConfig(reference=config.model, dtype=config.dtype))
-    require_window(
-        tokenizer, environment, tasks, max_new_tokens=config.heldout.max_new_tokens, window=window(model)
-    )
+    require_window(tokenizer, environment, tasks, max_new_tokens=config.heldout.max_new_tokens, window=window(model))
     state = PartialState()
-    engine = TransformersEngine(
-        model.to(state.device), tokenizer, max_batch_rows=config.heldout.max_batch_rows
-    )
+    engine = TransformersEngine(model.to(state.device), tokenizer, max_batch_rows=config.heldout.max_batch_rows)
     evaluation = evaluate(engine, tokenizer, environment, tasks, config.heldout, title="evaluate")
     if state.is_main_process:
         title = f"Evaluation: {config.name}"

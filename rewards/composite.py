@@ -64,15 +64,16 @@ class Composite:
         components = {name: component(environment, name) for name in parts}
         for name, part in parts.items():
             if not 0 <= part.weight < math.inf:
-                raise ConfigurationError(f"reward '{name}': the weight must be finite and not negative, got {part.weight}")
+                raise ConfigurationError(
+                    f"reward '{name}': the weight must be finite and not negative, got {part.weight}"
+                )
             if part.gate is not None and (part.gate not in parts or part.gate == name):
                 raise ConfigurationError(
                     f"reward '{name}': its gate '{part.gate}' is not another part of this composite"
                     f"{nearest(part.gate, parts)}; parts: {', '.join(parts)}"
                 )
         self._parts = {
-            name: _Part(component=components[name], weight=part.weight, gate=part.gate)
-            for name, part in parts.items()
+            name: _Part(component=components[name], weight=part.weight, gate=part.gate) for name, part in parts.items()
         }
         self._total = math.fsum(part.weight for part in self._parts.values())
         if self._total <= 0:

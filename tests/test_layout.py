@@ -76,7 +76,9 @@ def test_an_import_upwards_or_sideways_is_seen(source: str) -> None:
 
 
 def test_an_import_downwards_is_allowed() -> None:
-    assert not violations("train", "import os\nimport torch\nfrom envs.task import Task\nfrom eval import run\nimport train")
+    assert not violations(
+        "train", "import os\nimport torch\nfrom envs.task import Task\nfrom eval import run\nimport train"
+    )
 
 
 def test_no_import_is_relative_outside_the_rooms_either() -> None:

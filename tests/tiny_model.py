@@ -46,8 +46,12 @@ def build_tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
     wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, additional_special_tokens=[START],
-        clean_up_tokenization_spaces=False, model_max_length=4096,
+        tokenizer_object=tokenizer,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[START],
+        clean_up_tokenization_spaces=False,
+        model_max_length=4096,
     )
     wrapped.chat_template = CHAT_TEMPLATE
     return wrapped

@@ -1,4 +1,4 @@
-"""What happens beside the optimisation: the progress bar, metrics and transcripts on disk, the configuration's copies."""
+"""What happens beside the optimisation: progress bar, metrics, transcripts, copies of the configuration."""
 
 import json
 import math
@@ -27,9 +27,7 @@ class ProgressBar(TrainerCallback):
         if state.is_world_process_zero:
             self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step", smoothing=0.1)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._bar is not None:
             self._bar.update(state.global_step - self._bar.n)
 

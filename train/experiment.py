@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from peft import LoraConfig
 from transformers import PreTrainedTokenizerBase, PrinterCallback, ProgressCallback
 from trl.models import unwrap_model_for_generation
@@ -21,6 +22,7 @@ from decoding.models import load_model, load_tokenizer, window
 from decoding.transformers_engine import TransformersEngine
 from envs.configuration import Parsed
 from envs.environment import Environment
+from envs.errors import ConfigurationError
 from envs.registry import make_environment
 from envs.task import Task
 from eval.evaluate import Evaluation, draw_tasks, evaluate, evaluation_from_json
@@ -66,8 +68,8 @@ def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
         after = _measure("after", trainer, environment, heldout_tasks, parsed, directory)
         if PartialState().is_main_process:
             costs = {
-                "seconds of training": trained,
-                "seconds in all": time.perf_counter() - started,
+                "seconds of training, this start": trained,
+                "seconds in all, this start": time.perf_counter() - started,
                 "seconds generating rollouts": trainer.ledger.generate_seconds,
                 "seconds judging rollouts": trainer.ledger.judge_seconds,
                 "peak memory, MiB": _peak_memory_mib(),
@@ -109,9 +111,7 @@ def _build(
     args.disable_tqdm = True
     model = load_model(config.model)
     longest = max(args.max_completion_length, config.heldout.max_new_tokens)
-    require_window(
-        tokenizer, environment, [*train.tasks, *heldout], max_new_tokens=longest, window=window(model)
-    )
+    require_window(tokenizer, environment, [*train.tasks, *heldout], max_new_tokens=longest, window=window(model))
     recorder = RunRecorder(directory, parsed.resolved, config.tracking.transcripts)
     trainer = StructuredGRPOTrainer(
         model=model,
@@ -219,9 +219,17 @@ def _log_change(tracker: Any | None, before: Evaluation, after: Evaluation) -> N
 
 
 def _on_main(check: Callable[[], Any]) -> Any:
-    """Runs a check of the file system in the main process first: the others must not see what it then creates."""
-    with PartialState().main_process_first():
-        return check()
+    """Runs a check of the file system in the main process alone; its result, or its error, is that of all processes."""
+    result, error = None, None
+    if PartialState().is_main_process:
+        try:
+            result = check()
+        except ConfigurationError as refused:
+            error = str(refused)
+    result, error = broadcast_object_list([result, error])
+    if error is not None:
+        raise ConfigurationError(error)
+    return result
 
 
 def _peak_memory_mib() -> float:
@@ -229,4 +237,3 @@ def _peak_memory_mib() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-

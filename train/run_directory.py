@@ -41,7 +41,9 @@ class RunDirectory:
                 f"'{directory.path}' already holds a run; pass --resume to continue it, or another --name"
             )
         if exists and not directory.config.exists():
-            raise ConfigurationError(f"--resume: '{directory.path}' holds something that is no run; choose another --name")
+            raise ConfigurationError(
+                f"--resume: '{directory.path}' holds something that is no run; choose another --name"
+            )
         return directory
 
     @property

@@ -135,4 +135,3 @@ def _reward_function(composite: Composite) -> Callable[..., list[float | None]]:
         return [one.score.value for one in scored]
 
     return reward
-

@@ -118,7 +118,9 @@ def test_a_task_without_a_gold_stays(tmp_path: Path) -> None:
     assert len(load("schema_instances", {"path": str(tmp_path)}, "json").tasks) == 1
 
 
-@pytest.mark.parametrize("content", [b"no database at all, but long enough to hold a header" * 4, b"SQLite format 3\0" * 9])
+@pytest.mark.parametrize(
+    "content", [b"no database at all, but long enough to hold a header" * 4, b"SQLite format 3\0" * 9]
+)
 def test_rows_of_a_corrupt_database_are_skipped_and_counted_and_others_stay(tmp_path: Path, content: bytes) -> None:
     directory = spider_directory(tmp_path / "spider", {"good": None, "bad": content})
     reading = load("spider", {"path": str(directory)}, "sql")
@@ -141,7 +143,9 @@ def test_when_every_row_is_bad_the_error_says_why(tmp_path: Path) -> None:
         load("spider", {"path": str(directory)}, "sql")
     assert "corrupt" in str(caught.value) and "4" in str(caught.value) and "\n" not in str(caught.value)
     directory = spider_directory(tmp_path / "golds", {"good": None})
-    (directory / "dev.json").write_text(json.dumps([{"db_id": "good", "question": "Which?", "query": "SELECT x FROM y"}]))
+    (directory / "dev.json").write_text(
+        json.dumps([{"db_id": "good", "question": "Which?", "query": "SELECT x FROM y"}])
+    )
     with pytest.raises(ConfigurationError, match="split 'heldout' has no usable task: 1 x"):
         load("spider", {"path": str(directory)}, "sql", "heldout")
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from envs.json.task import JsonTask
 from envs.math.environment import MathEnvironment
 from envs.math.task import MathTask
 
-SCHEMA = '{"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"], "additionalProperties": false}'
+SCHEMA = json.dumps({"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"]})
 TASKS = [
     JsonTask(id=name, schema=SCHEMA, text=text, gold='{"on": true}')
     for name, text in (("lamp", "The lamp is on."), ("fan", "It is hot, and so the fan turns."), ("tap", "Drip."))
@@ -49,12 +50,13 @@ def test_groups_come_in_the_order_of_the_tasks_with_their_own_sizes(decoder: Sam
 
 
 def test_every_task_is_judged_by_its_own_facts(decoder: SampleDecoder) -> None:
-    always = '{"type": "object", "properties": {"on": {"const": true}}, "required": ["on"], "additionalProperties": false}'
+    always = SCHEMA.replace('{"type": "boolean"}', '{"const": true}').replace("]}", '], "additionalProperties": false}')
     tasks = [replace(TASKS[0], schema=always), replace(TASKS[1], schema=always, gold='{"on": false}')]
     decoding = replace(decoder, with_grammar=True, max_new_tokens=20).decode(tasks, n=[2, 3], seed=0)
     verdicts = [[rollout.verdict.is_correct for rollout in group.rollouts] for group in decoding.groups]
     assert verdicts == [[True, True], [False, False, False]]
-    assert {rollout.transcript.model_text for group in decoding.groups for rollout in group.rollouts} == {'{"on": true}'}
+    texts = {rollout.transcript.model_text for group in decoding.groups for rollout in group.rollouts}
+    assert texts == {'{"on": true}'}
 
 
 def test_transcripts_are_the_decoded_ids_and_truncation_is_said(decoder: SampleDecoder) -> None:
@@ -83,9 +85,7 @@ def test_the_ledger_counts_what_was_done(decoder: SampleDecoder) -> None:
     decoding = decoder.decode(TASKS, n=[1, 4, 2], seed=0)
     rollouts = [rollout for group in decoding.groups for rollout in group.rollouts]
     assert decoding.ledger.generated_tokens == sum(len(rollout.completion_ids) for rollout in rollouts)
-    assert decoding.ledger.prefilled_tokens == sum(
-        len(group.rollouts[0].prompt_ids) for group in decoding.groups
-    )
+    assert decoding.ledger.prefilled_tokens == sum(len(group.rollouts[0].prompt_ids) for group in decoding.groups)
     assert decoding.ledger.verifier_calls == 7
     assert decoding.ledger.generate_seconds > 0 and decoding.ledger.judge_seconds > 0
     assert (decoding.ledger + decoding.ledger).generated_tokens == 2 * decoding.ledger.generated_tokens

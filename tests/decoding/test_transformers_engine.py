@@ -97,7 +97,9 @@ def test_greedy_decoding_equals_generate(model: Any, tokenizer: Any) -> None:
 def test_a_seeded_request_does_not_depend_on_its_batch(model: Any, tokenizer: Any, max_batch_rows: int) -> None:
     engine = TransformersEngine(model, tokenizer, max_batch_rows=max_batch_rows)
     together = engine.generate([Request(prompt_ids=[7] * 30, max_new_tokens=9, n=2), *RAGGED])[2:]
-    alone = [generation for request in RAGGED for generation in TransformersEngine(model, tokenizer).generate([request])]
+    alone = [
+        generation for request in RAGGED for generation in TransformersEngine(model, tokenizer).generate([request])
+    ]
     assert [one.token_ids for one in together] == [one.token_ids for one in alone]
 
 

@@ -87,6 +87,8 @@ class Whole:
     """A section that may be absent."""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Anything."""
+    presets: Mapping[str, Member] = dataclasses.field(default_factory=lambda: {"low": Member(weight=0.1, label="l")})
+    """Sections that are there unless others are given."""
 
 
 FILE = """
@@ -141,6 +143,17 @@ def test_flags_reach_into_absent_and_new_sections(read: Read) -> None:
     assert config.members == {"one": Member(weight=0.5), "two": Member(weight=1.0)}
     assert config.options == {"depth": 5}
     assert read(FILE + "optional: {count: 4}\n", "--optional", "null").config.optional is None
+
+
+def test_a_default_section_of_a_mapping_can_be_kept_changed_in_part_or_replaced(read: Read) -> None:
+    low = Member(weight=0.1, label="l")
+    assert read(FILE).config.presets == {"low": low}
+    assert read(FILE + "presets: {low: {}}\n").config.presets == {"low": low}
+    assert read(FILE + "presets: {low: {weight: 2}}\n").config.presets == {"low": Member(weight=2.0, label="l")}
+    assert read(FILE, "--presets.low.weight", "2").config.presets == {"low": Member(weight=2.0, label="l")}
+    assert read(FILE + "presets: {high: {weight: 2}}\n").config.presets == {"high": Member(weight=2.0)}
+    added = read(FILE, "--presets.high.weight", "2").config.presets
+    assert added == {"low": low, "high": Member(weight=2.0)}
 
 
 def test_a_switch_is_no_key_of_the_configuration(read: Read) -> None:
@@ -242,7 +255,9 @@ def test_the_resolved_text_leaves_out_what_a_foreign_section_derived(read: Read)
     assert yaml.safe_load(parsed.resolved)["optional"] is None
 
 
-words = st.text(max_size=12) | st.sampled_from(["1e5", "null", "yes", "0x1f", "1_0", "2024-01-01", "~", "a: b", "'", "#"])
+words = st.text(max_size=12) | st.sampled_from(
+    ["1e5", "null", "yes", "0x1f", "1_0", "2024-01-01", "~", "a: b", "'", "#"]
+)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False) | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
@@ -282,7 +297,7 @@ def test_the_resolved_text_gives_the_same_configuration_again(
 
 
 def yaml_of(value: dict[str, Any]) -> str:
-    """``value`` as YAML in which every text is quoted: a plain 1e5 would be a number to one reader and text to another."""
+    """``value`` as YAML in which all text is quoted: a plain 1e5 is a number to one reader and text to another."""
     return yaml.safe_dump(value, default_style='"')
 
 

@@ -1,4 +1,4 @@
-"""Measuring the tiny model: every task, sample and decoding is there, and what could not be judged counts for nothing."""
+"""Measuring the tiny model: every task, sample and decoding is there, and what was not judged counts for nothing."""
 
 import json
 import math
@@ -31,13 +31,19 @@ def make_tasks(count: int, schema: str = SCHEMA) -> list[JsonTask]:
     """Tasks whose ids do not sort as they are numbered."""
     parity = ("even", "odd")
     return [
-        JsonTask(id=f"task-{number}", schema=schema, text="It is true.", gold="true", labels={"number": parity[number % 2]})
+        JsonTask(
+            id=f"task-{number}", schema=schema, text="It is true.", gold="true", labels={"number": parity[number % 2]}
+        )
         for number in range(count)
     ]
 
 
 def measured_with(
-    model: Path, tasks: Sequence[Task], decodings: dict[str, DecodingConfig], metrics: list[str] = METRICS, **options: Any
+    model: Path,
+    tasks: Sequence[Task],
+    decodings: dict[str, DecodingConfig],
+    metrics: list[str] = METRICS,
+    **options: Any,
 ) -> Evaluation:
     """An evaluation of the tiny model."""
     tokenizer = load_tokenizer(str(model))
@@ -56,7 +62,9 @@ def evaluation(tiny_model: Path) -> Evaluation:
 def test_every_task_sample_and_decoding_has_its_record(evaluation: Evaluation) -> None:
     ids = {f"task-{number}" for number in range(12)}
     keys = [(record.decoding, record.task, record.sample) for record in evaluation.records]
-    expected = {("free", name, sample) for name in ids for sample in (0, 1)} | {("constrained", name, 0) for name in ids}
+    expected = {("free", name, sample) for name in ids for sample in (0, 1)} | {
+        ("constrained", name, 0) for name in ids
+    }
     assert len(keys) == 36 and set(keys) == expected
     assert list(evaluation.measurements) == ["free", "constrained"]
     assert [measured.answers for measured in evaluation.measurements.values()] == [24, 12]
@@ -121,7 +129,9 @@ def test_when_nothing_could_be_judged_there_is_no_estimate(tiny_model: Path) -> 
 def test_a_grammar_that_cannot_be_applied_is_counted(tiny_model: Path) -> None:
     # A JSON Schema that the judge knows and the compiler of grammars does not.
     schema = '{"not": {"type": "string"}, "type": ["boolean", "string"]}'
-    measured = measured_with(tiny_model, make_tasks(2, schema), {"constrained": CONSTRAINED}).measurements["constrained"]
+    measured = measured_with(tiny_model, make_tasks(2, schema), {"constrained": CONSTRAINED}).measurements[
+        "constrained"
+    ]
     assert measured.without_grammar == 2
 
 
@@ -182,7 +192,9 @@ def test_a_draw_keeps_the_datasets_order_and_a_larger_one_the_smaller() -> None:
 
 def test_a_draw_of_more_than_there_are_takes_all() -> None:
     tasks = make_tasks(5)
-    assert draw_tasks(tasks, config(tasks=5)) == draw_tasks(tasks, config(tasks=9)) == draw_tasks(tasks, config()) == tasks
+    assert (
+        draw_tasks(tasks, config(tasks=5)) == draw_tasks(tasks, config(tasks=9)) == draw_tasks(tasks, config()) == tasks
+    )
 
 
 @pytest.mark.parametrize(

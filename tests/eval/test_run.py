@@ -27,7 +27,7 @@ heldout:
 # Runs many command lines, each in a process of its own with its own standard error. They are forked after the import,
 # which takes longer than all the rest.
 FORKS = """
-import json, os, sys
+import json, os, sys, traceback
 from pathlib import Path
 from eval.run import main
 codes = []
@@ -35,8 +35,17 @@ for index, arguments in enumerate(json.loads(sys.argv[1])):
     child = os.fork()
     if child == 0:
         os.dup2(os.open(Path(sys.argv[2]) / str(index), os.O_CREAT | os.O_WRONLY), 2)
-        main(arguments)
-        sys.exit(0)
+        code = 1
+        try:
+            main(arguments)
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(code)  # without the long farewell of an interpreter that holds torch
     codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 print(json.dumps(codes))
 """
@@ -66,7 +75,7 @@ def arguments(folder: Path, model: Path | str, *more: str) -> list[str]:
 
 def bad_command_lines(folder: Path, model: Path) -> dict[str, list[str]]:
     """What a user gets wrong -> the command line."""
-    spider = ["--data", f"{{reader: spider, options: {{path: {folder / 'spider'}}}}}"]
+    spider = ["--data", f"{{reader: spider, options: {{path: {folder / 'spider'}}}}}", "--heldout.metrics", "[correct]"]
     return {
         "unknown key": arguments(folder, model, "--heldout.task", "5"),
         "unknown flag": arguments(folder, model, "--nme", "x"),
@@ -100,7 +109,7 @@ NAMED = {
     "wrong reader": ["'bundled_math'", "'math', not 'json'"],
     "no such folder": ["no-model'", "no such directory"],
     "no such hub model": ["'nobody/no-model' cannot be loaded"],
-    "no such package": ["'no_such_package' is not installed", "pip install"],
+    "no such package": ["'no_such_package'", "pip install"],
     "finished report": ["done' already holds a report", "another --name"],
     "name with a slash": ["'a/b'", "plain directory name"],
     "output is a file": ["config.yaml' is no directory", "another --output"],

@@ -31,9 +31,7 @@ verdicts = st.builds(
 def configurations(draw: st.DrawFn) -> dict[str, PartConfig]:
     """Parts with weights and gates, at least one of them paid."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
-    weights = draw(
-        st.lists(st.just(0.0) | st.floats(1e-3, 1e3), min_size=len(names), max_size=len(names)).filter(any)
-    )
+    weights = draw(st.lists(st.just(0.0) | st.floats(1e-3, 1e3), min_size=len(names), max_size=len(names)).filter(any))
     gates = [draw(st.none() | st.sampled_from([other for other in names if other != name] or [None])) for name in names]
     return {
         name: PartConfig(weight=weight, gate=gate) for name, weight, gate in zip(names, weights, gates, strict=True)

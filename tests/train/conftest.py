@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What makes any of the shipped configurations small enough for a test.
 SMALL = [
-    "--lora", "null", "--trainer.bf16", "false", "--trainer.use_cpu", "true", "--trainer.gradient_checkpointing", "false",
+    "--lora", "null", "--trainer.bf16", "false", "--trainer.use_cpu", "true",
+    "--trainer.gradient_checkpointing", "false",
     "--trainer.per_device_train_batch_size", "4", "--trainer.gradient_accumulation_steps", "2",
     "--trainer.num_generations", "4", "--trainer.max_completion_length", "12", "--trainer.max_steps", "2",
     "--trainer.warmup_steps", "0", "--trainer.save_steps", "2", "--trainer.learning_rate", "1e-3",

@@ -11,9 +11,7 @@ Arguments = Callable[..., list[str]]
 
 
 @pytest.fixture
-def refusal(
-    small_arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+def refusal(small_arguments: Arguments, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Returns a function that runs a refused command line and returns the one line it printed."""
     from train.grpo import main
 

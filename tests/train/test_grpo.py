@@ -45,9 +45,7 @@ def test_every_environment_trains_evaluates_and_reports(config: str, train: Trai
 
 
 def test_constrained_decoding_is_valid_where_it_ends_even_with_a_random_model(train: Train) -> None:
-    run = train(
-        "json.yaml", "--heldout.max_new_tokens", "300", "--heldout.decodings", "{constrained: {grammar: true}}"
-    )
+    run = train("json.yaml", "--heldout.max_new_tokens", "300", "--heldout.decodings", "{constrained: {grammar: true}}")
 
     answers = lines(run / "after.jsonl")
     assert any(answer["finish"] == "eos" for answer in answers)
@@ -59,9 +57,7 @@ def test_full_fine_tuning_moves_the_weights_and_lora_moves_only_the_adapter(tiny
     # `finished` differs between the answers of a random model, so there is an advantage to follow.
     reward = ["--reward.parts", "{finished: {weight: 1}}", "--trainer.max_completion_length", "48"]
     full = train("json.yaml", *reward, "--trainer.num_generations", "8", name="full")
-    lora = train(
-        "json.yaml", *reward, "--trainer.num_generations", "8", "--lora", "{rank: 4, alpha: 8}", name="lora"
-    )
+    lora = train("json.yaml", *reward, "--trainer.num_generations", "8", "--lora", "{rank: 4, alpha: 8}", name="lora")
 
     base = load_file(tiny_model / "model.safetensors")
     trained = load_file(full / "model" / "model.safetensors")
@@ -81,9 +77,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(train: Train) -> Non
     stopped = train("json.yaml", "--trainer.max_steps", "4", "--resume", name="stopped")
 
     assert [step["step"] for step in lines(stopped / "metrics.jsonl")] == [1, 2, 3, 4]
-    for uninterrupted, resumed in zip(
-        lines(straight / "metrics.jsonl"), lines(stopped / "metrics.jsonl"), strict=True
-    ):
+    for uninterrupted, resumed in zip(lines(straight / "metrics.jsonl"), lines(stopped / "metrics.jsonl"), strict=True):
         for key in ("loss", "reward", "grad_norm", "completions/mean_length"):
             assert uninterrupted[key] == resumed[key], key
     weights, resumed_weights = (load_file(run / "model" / "model.safetensors") for run in (straight, stopped))

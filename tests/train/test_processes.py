@@ -59,7 +59,9 @@ def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_it_had_not_been(
     straight = train("json.yaml", *flags, name="straight")
     killed = tmp_path / "runs" / "killed"
     command = [sys.executable, "train/grpo.py", *small_arguments("json.yaml", *flags, name="killed")]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not (killed / "checkpoints" / "checkpoint-10").exists():
         assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"

@@ -1,4 +1,4 @@
-"""Canaries: which of the trainer's internals moved when TRL is upgraded. train/trainer.py rests on these and no other."""
+"""Canaries: which internals moved when TRL is upgraded. train/trainer.py rests on these and no other."""
 
 import inspect
 
@@ -12,7 +12,8 @@ def parameters(function: object) -> list[str]:
 
 def test_the_constructor_takes_what_we_pass() -> None:
     passed = {
-        "model", "reward_funcs", "args", "train_dataset", "processing_class", "callbacks", "peft_config", "rollout_func",
+        "model", "reward_funcs", "args", "train_dataset", "processing_class", "callbacks", "peft_config",
+        "rollout_func",
     }  # fmt: skip
     assert passed <= set(parameters(GRPOTrainer.__init__))
 
