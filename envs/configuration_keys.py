@@ -86,6 +86,20 @@ def require_known(hint: Any, value: Any, path: tuple[str, ...], others: Collecti
                     f"key {key!r} in '{'.'.join(path)}' must be text without a dot; quote or rename it"
                 )
             require_known(member_hint, member, (*path, key))
+    elif hint is Any:
+        _refuse_classes(value, path)
+
+
+def _refuse_classes(value: Any, path: tuple[str, ...]) -> None:
+    """Refuses ``class_path``: jsonargparse would import and call what it names, wherever any value is allowed."""
+    if isinstance(value, dict):
+        if "class_path" in value:
+            raise ConfigurationError(f"'{'.'.join(path)}' holds a class_path; a configuration gives values, no classes")
+        for key, member in value.items():
+            _refuse_classes(member, (*path, str(key)))
+    elif isinstance(value, list):
+        for member in value:
+            _refuse_classes(member, path)
 
 
 def explain(message: str, config_type: Any) -> str:

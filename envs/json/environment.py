@@ -26,7 +26,7 @@ class JsonEnvironment:
     schema_style: SchemaStyle = "json"
     """How the prompt shows the schema: as ``json`` or ``compact``, a terse notation that costs far fewer tokens."""
     instruction_role: InstructionRole = "user"
-    """Who gives the instruction: ``system`` replaces a chat template's own system message; not all templates have one."""
+    """Who gives the instruction: ``system`` replaces a chat template's own system message; not all have one."""
     should_check_formats: bool = True
     """``format`` (``date``, ``email`` ...) is an assertion and not a remark."""
     reasoning_end: str | None = None

@@ -41,9 +41,7 @@ def make_authorizer(tables: frozenset[str], views: frozenset[str], reads: set[tu
     """
     readable = tables | _SCHEMA_TABLES | TABLE_FUNCTIONS
 
-    def authorize(
-        action: int, first: str | None, second: str | None, database: str | None, within: str | None
-    ) -> int:
+    def authorize(action: int, first: str | None, second: str | None, database: str | None, within: str | None) -> int:
         if action == sqlite3.SQLITE_READ:
             table = (first or "").lower()
             # Without a database: a source of which no column is read, as in count(*). It may be a common table

@@ -89,9 +89,7 @@ def snapshot(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("attack", REFUSED + HARMLESS, ids=lambda attack: attack[:50])
-def test_an_attack_changes_nothing_and_ends(
-    database: Path, attack: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attack_changes_nothing_and_ends(database: Path, attack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     other = database.with_name("other.sqlite")
     other.write_bytes(database.read_bytes())
     monkeypatch.chdir(database.parent)

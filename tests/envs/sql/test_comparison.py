@@ -19,9 +19,7 @@ def equal(gold: list[Row], predicted: list[Row], *, is_ordered: bool = False) ->
     def width(rows: list[Row]) -> int:
         return len(rows[0]) if rows else 1
 
-    return are_equal(
-        gold, predicted, is_ordered=is_ordered, gold_width=width(gold), predicted_width=width(predicted)
-    )
+    return are_equal(gold, predicted, is_ordered=is_ordered, gold_width=width(gold), predicted_width=width(predicted))
 
 
 @st.composite

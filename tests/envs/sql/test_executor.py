@@ -91,7 +91,10 @@ def test_reads_are_the_columns_that_the_database_resolved(database: Path) -> Non
     outcome = execute(database, query, LIMITS)
     assert isinstance(outcome, QueryResult)
     assert outcome.reads == {
-        ("singer", "name"), ("singer", "singer_id"), ("concert", "singer_id"), ("concert", "venue")
+        ("singer", "name"),
+        ("singer", "singer_id"),
+        ("concert", "singer_id"),
+        ("concert", "venue"),
     }
     assert execute(database, "SELECT count(*) FROM singer", LIMITS).reads == {("singer", "")}
     assert execute(database, "SELECT name FROM adult", LIMITS).reads == {("adult", "name")}
