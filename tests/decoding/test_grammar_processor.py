@@ -1,3 +1,5 @@
+"""Masks: only sentences of the row's own grammar, and the probabilities that go with them."""
+
 import json
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Compiled grammars: what they accept, how they fail, how long they are kept."""
+
 import gc
 import json
 import weakref

@@ -1,3 +1,5 @@
+"""Model references and loading: what each stands for, and one line for each that stands for nothing."""
+
 import importlib.util
 import json
 import os

@@ -1,3 +1,5 @@
+"""The engine: its tokens, its recorded probabilities, and its independence of the batch."""
+
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
