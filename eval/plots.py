@@ -10,7 +10,7 @@ matplotlib.use("Agg")  # reports are written where there is no screen
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
-from eval.evaluate import Measurement  # noqa: E402
+from eval.measurement import Measurement  # noqa: E402
 
 
 def draw_metrics(axes: Axes, measured: Mapping[str, Measurement]) -> None:

@@ -14,8 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.evaluate import Evaluation, Measurement, Record
 from eval.intervals import Estimate, are_separate
+from eval.measurement import Evaluation, Measurement, Record
 
 LONGEST_ANSWER = 1200
 

@@ -24,7 +24,7 @@ from envs.configuration import Parsed, exit_with, parse
 from envs.errors import ConfigurationError
 from envs.registry import make_environment
 from eval.config import EvalConfig
-from eval.evaluate import draw_tasks, evaluate
+from eval.measurement import draw_tasks, evaluate
 from eval.plots import save_metrics
 from eval.report import metrics_table, whole_directory, write_evaluation
 from rewards.registry import component

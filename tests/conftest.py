@@ -7,7 +7,7 @@ Without it the folder ``shared/data`` beside the checkout is tried.
 import importlib.util
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,14 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Databases and models that tests build do not end in the user's cache, nor come from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRUCTRL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
-from eval.evaluate import Measurement
+from eval.measurement import Measurement
 from eval.plots import draw_metrics
 
 

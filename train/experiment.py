@@ -25,7 +25,7 @@ from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.registry import make_environment
 from envs.task import Task
-from eval.evaluate import Evaluation, draw_tasks, evaluate, evaluation_from_json
+from eval.measurement import Evaluation, draw_tasks, evaluate, evaluation_from_json
 from eval.report import change_table, write_records
 from rewards.composite import Composite
 from rewards.registry import component

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from decoding.rollout import Ledger
-from eval.evaluate import Evaluation
+from eval.measurement import Evaluation
 from eval.report import (
     change_table,
     error_table,
+    fenced,
     label_tables,
     number,
     skipped_lines,
@@ -104,9 +105,7 @@ Means with 95 % intervals (Wilson for rates, bootstrap otherwise), on the same t
 
 ## Configuration
 
-```yaml
-{resolved.strip()}
-```
+{fenced(resolved.strip(), "yaml")}
 """
     write_text(directory.path / "report.md", text)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from envs.configuration import Parsed, parse
@@ -263,6 +263,12 @@ def test_the_resolved_text_leaves_out_what_a_foreign_section_derived(read: Read)
     assert yaml.safe_load(parsed.resolved)["optional"] is None
 
 
+@pytest.mark.parametrize("name", ["1e5", "1E-5", "12e3", "007", "null", "yes", "2024-01-01"])
+def test_a_name_that_looks_like_something_else_stays_text_in_the_resolved_text(read: Read, name: str) -> None:
+    first = read(FILE, "--name", name)
+    assert first.config.name == read(first.resolved).config.name == name
+
+
 words = st.text(max_size=12) | st.sampled_from(
     ["1e5", "null", "yes", "0x1f", "1_0", "2024-01-01", "~", "a: b", "'", "#"]
 )
@@ -273,7 +279,12 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],  # to explain a failure would take minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     name=words,
     labels=st.dictionaries(st.from_regex(r"[a-z][a-z-]{0,5}", fullmatch=True), words | st.none(), max_size=3),

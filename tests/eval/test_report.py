@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decoding.rollout import Ledger
-from eval.evaluate import Evaluation, Measurement, Record, evaluation_from_json
 from eval.intervals import Estimate
+from eval.measurement import Evaluation, Measurement, Record, evaluation_from_json
 from eval.plots import save_metrics
 from eval.report import (
     LONGEST_ANSWER,

@@ -18,7 +18,7 @@ from envs.json.environment import JsonEnvironment
 from envs.json.task import JsonTask
 from envs.task import Task
 from eval.config import DecodingConfig, EvalConfig, HeldoutConfig
-from eval.evaluate import Evaluation, Record, draw_tasks, evaluate, evaluation_from_json, measure
+from eval.measurement import Evaluation, Record, draw_tasks, evaluate, evaluation_from_json, measure
 from rewards.registry import COMPONENTS
 
 SCHEMA = '{"type": "boolean"}'
@@ -165,6 +165,10 @@ def test_several_samples_of_a_task_are_one_number() -> None:
     measured = measure(records, metrics, DecodingConfig(samples=8), Ledger())
     estimate = measured.metrics["correct"]
     assert estimate is not None and estimate.mean == 0.5 and estimate.count == 2
+    assert (estimate.low, estimate.high) == (
+        0.0,
+        1.0,
+    )  # means of samples are no 0/1 values: the bootstrap's, not Wilson's
     assert measured.errors == {"wrong": 2} and measured.unjudged == 1 and measured.answers == 11
 
 
