@@ -109,6 +109,8 @@ def _build(
     args.output_dir = str(directory.checkpoints)
     args.report_to = ["wandb"] if config.tracking.wandb != "disabled" else []
     args.disable_tqdm = True
+    # Pinned memory is for copies to an accelerator; without one torch warns about it.
+    args.dataloader_pin_memory = args.dataloader_pin_memory and torch.cuda.is_available()
     model = load_model(config.model)
     longest = max(args.max_completion_length, config.heldout.max_new_tokens)
     require_window(tokenizer, environment, [*train.tasks, *heldout], max_new_tokens=longest, window=window(model))
