@@ -159,4 +159,4 @@ def require_window(
 
 def _task_seed(task: Task, seed: int) -> int:
     """A seed of its own for each task, stable between runs and machines."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{task.id}".encode()).digest()[:7])
+    return int.from_bytes(hashlib.sha256(f"{seed}:{task.id}".encode(errors="surrogatepass")).digest()[:7])

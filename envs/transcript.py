@@ -43,6 +43,11 @@ class Transcript:
         return cls(segments=(Segment(author="model", text=text),), is_truncated=is_truncated)
 
     @property
+    def text(self) -> str:
+        """All that was said, by the model and by the environment."""
+        return "".join(segment.text for segment in self.segments)
+
+    @property
     def model_text(self) -> str:
         """All that the model wrote, observations left out."""
         return "".join(segment.text for segment in self.segments if segment.author == "model")

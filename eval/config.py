@@ -79,5 +79,14 @@ class EvalConfig:
     """Directory of all runs."""
 
     def __post_init__(self) -> None:
-        if self.name in ("", ".", "..") or "/" in self.name:
-            raise ConfigurationError(f"name '{self.name}' must be a plain directory name")
+        require_directory_name(self.name)
+
+
+def require_directory_name(name: str) -> None:
+    """Checks that a run's name is one directory below the output directory.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        raise ConfigurationError(f"name '{name}' must be a plain directory name")

@@ -16,7 +16,6 @@ from decoding.engine import Engine
 from decoding.rollout import Ledger, Rollout
 from envs.environment import Environment
 from envs.task import Task
-from envs.transcript import Transcript
 from eval.config import DecodingConfig, HeldoutConfig
 from eval.intervals import Estimate, estimate
 from rewards.component import Component
@@ -150,7 +149,7 @@ def _record(task: Task, sample: int, rollout: Rollout, decoding: str, metrics: d
         decoding=decoding,
         sample=sample,
         labels=dict(task.labels),
-        text=_as_text(rollout.transcript),
+        text=rollout.transcript.text,
         finish=rollout.finish,
         metrics={
             name: None if verdict.unjudged is not None else metric.measure(verdict) for name, metric in metrics.items()
@@ -160,10 +159,6 @@ def _record(task: Task, sample: int, rollout: Rollout, decoding: str, metrics: d
         grammar_error=rollout.grammar_error,
         generated_tokens=sum(rollout.env_mask),
     )
-
-
-def _as_text(transcript: Transcript) -> str:
-    return "".join(segment.text for segment in transcript.segments)
 
 
 def measure(

@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from decoding.model_reference import RUN_CONFIG
 from train.run_directory import RunDirectory, write_text
 from train.trainer import ScoredRollout, StructuredGRPOTrainer
 
@@ -100,7 +101,7 @@ class RunRecorder(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            write_text(self._directory.checkpoints / f"checkpoint-{state.global_step}" / "config.yaml", self._resolved)
+            write_text(self._directory.checkpoints / f"checkpoint-{state.global_step}" / RUN_CONFIG, self._resolved)
 
     def _log_table(self, rows: list[dict[str, Any]]) -> None:
         if self.tracker is None or not rows:
@@ -124,7 +125,7 @@ def _transcript_row(step: int, scored: ScoredRollout) -> dict[str, Any]:
         "parts": dict(scored.score.parts),
         "error": verdict.error,
         "unjudged": verdict.unjudged,
-        "completion": "".join(segment.text for segment in scored.rollout.transcript.segments),
+        "completion": scored.rollout.transcript.text,
     }
 
 

@@ -10,7 +10,7 @@ from data.registry import DataConfig
 from decoding.models import ModelConfig
 from envs.errors import ConfigurationError
 from envs.registry import EnvironmentConfig
-from eval.config import HeldoutConfig
+from eval.config import HeldoutConfig, require_directory_name
 from rewards.composite import PartConfig
 
 # Fields of GRPOConfig that structrl decides itself, and where the same thing is said instead.
@@ -103,8 +103,7 @@ class RunConfig:
     """Directory of all runs."""
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name:
-            raise ConfigurationError(f"name '{self.name}' must be a plain directory name")
+        require_directory_name(self.name)
         _refuse_fields(self.trainer)
 
 

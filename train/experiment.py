@@ -18,6 +18,7 @@ from trl.models import unwrap_model_for_generation
 from data.reader import Reading
 from data.registry import load_tasks, make_reader
 from decoding.decoder import require_window
+from decoding.model_reference import RUN_CONFIG
 from decoding.models import load_model, load_tokenizer, window
 from decoding.transformers_engine import TransformersEngine
 from envs.configuration import Parsed
@@ -206,7 +207,7 @@ def _save(
     trainer.save_model(str(directory.model))
     if trainer.accelerator.is_main_process:
         tokenizer.save_pretrained(directory.model)
-        write_text(directory.model / "config.yaml", parsed.resolved)
+        write_text(directory.model / RUN_CONFIG, parsed.resolved)
 
 
 def _log_change(tracker: Any | None, before: Evaluation, after: Evaluation) -> None:

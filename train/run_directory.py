@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from decoding.model_reference import RUN_CHECKPOINTS, RUN_FINAL_MODEL, last_checkpoint
+from decoding.model_reference import RUN_CHECKPOINTS, RUN_CONFIG, RUN_FINAL_MODEL, last_checkpoint
 from envs.errors import ConfigurationError
 
 
@@ -48,7 +48,7 @@ class RunDirectory:
 
     @property
     def config(self) -> Path:
-        return self.path / "config.yaml"
+        return self.path / RUN_CONFIG
 
     @property
     def checkpoints(self) -> Path:
@@ -84,5 +84,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """``write_text`` of a value as indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """``write_text`` of a value as indented JSON, in ASCII: a lone surrogate in a text has no other form."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
