@@ -15,6 +15,7 @@ from envs.errors import ConfigurationError
 from envs.json.task import JsonExample, JsonTask
 from envs.math.task import MathTask
 from envs.options import choose
+from envs.sql.databases.database import Database
 from envs.sql.task import SqlTask
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -115,9 +116,10 @@ class BundledSqlReader(_GradedReader):
             SqlTask(
                 id=row["id"],
                 question=row["question"],
-                database=databases[row["database"]],
+                database=Database.at(databases[row["database"]]),
                 gold=row["sql"],
                 labels={"difficulty": row["difficulty"], "database": row["database"]},
+                is_for_training=split == "train",
             )
             for row in self._rows("sql", split)
         ]

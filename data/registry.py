@@ -5,23 +5,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.bird import BirdReader
 from data.bundled_tasks import BundledJsonReader, BundledMathReader, BundledSqlReader
 from data.gsm8k import Gsm8kReader
 from data.reader import Reader, Reading, Split
 from data.schema_instances import SchemaInstancesReader
 from data.spider import SpiderReader
+from data.sql_questions import SqlQuestionsReader
 from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.options import construct
 from envs.transcript import Transcript
 
 READERS: dict[str, Callable[..., Reader]] = {
+    "bird": BirdReader,
     "bundled_json": BundledJsonReader,
     "bundled_math": BundledMathReader,
     "bundled_sql": BundledSqlReader,
     "gsm8k": Gsm8kReader,
     "schema_instances": SchemaInstancesReader,
     "spider": SpiderReader,
+    "sql_questions": SqlQuestionsReader,
 }
 
 
@@ -30,7 +34,7 @@ class DataConfig:
     """Which dataset."""
 
     reader: str
-    """bundled_json, bundled_math, bundled_sql, gsm8k, schema_instances or spider."""
+    """bird, bundled_json, bundled_math, bundled_sql, gsm8k, schema_instances, spider or sql_questions."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The reader's own options; those of public datasets need ``path``: a directory or hub://owner/name."""
 

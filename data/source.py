@@ -32,6 +32,23 @@ def directory_file(directory: str, name: str, dataset: str) -> Path:
     return path
 
 
+def json_file(path: Path, dataset: str) -> list[Any]:
+    """The rows of a file that holds one JSON list.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds something else.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{dataset}: '{path}' cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{dataset}: '{path}' is not JSON ({error})") from error
+    if not isinstance(rows, list):
+        raise ConfigurationError(f"{dataset}: '{path}' holds a {type(rows).__name__}; expected a list of rows")
+    return rows
+
+
 def json_lines(path: Path) -> Iterator[Any]:
     """The value of every non-empty line of a JSON-lines file.
 

@@ -1,17 +1,17 @@
 """Spider: questions over databases of many domains, with gold queries (Yu et al. 2018), in the official layout."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.column_descriptions import Descriptions, spider_descriptions
 from data.reader import Reading, Split
-from data.source import directory_file, hub_rows, is_hub
+from data.source import directory_file, hub_rows, is_hub, json_file
 from data.spider_hardness import hardness
+from data.sql_rows import OpenedDatabases, defect, named_database, require_tasks
 from envs.errors import ConfigurationError
-from envs.sql.executor import DatabaseFault, ExecutionLimits, execute
 from envs.sql.task import SqlTask
 
 OFFICIAL_FILES: dict[Split, str] = {"train": "train_spider.json", "heldout": "dev.json"}
@@ -23,7 +23,8 @@ class SpiderReader:
     """Reads Spider's questions; the held-out split is the official development split.
 
     Any dataset in the same layout can be read. A row without question, query or database name, and a row whose
-    database is missing or cannot be opened, is skipped and counted.
+    database is missing or cannot be opened, is skipped and counted. The readable names of tables.json, where there is
+    one, become the descriptions of columns.
     """
 
     path: str
@@ -47,44 +48,36 @@ class SpiderReader:
         """
         rows = self._rows(split)
         home = self._databases()
+        descriptions = self._descriptions()
+        opened = OpenedDatabases()
         tasks: list[SqlTask] = []
         skipped: Counter[str] = Counter()
-        faults: dict[str, str | None] = {}
         for number, row in enumerate(rows):
-            reason = _defect(row)
-            if reason is None:
-                name = row["db_id"]
-                if name not in faults:
-                    faults[name] = _fault(home / name / f"{name}.sqlite")
-                reason = faults[name]
-            if reason is not None:
-                skipped[reason] += 1
-                continue
-            tasks.append(
-                SqlTask(
-                    id=f"spider-{split}-{number}",
-                    labels={"database": name, "difficulty": hardness(row["query"])},
-                    question=row["question"].strip(),
-                    database=home / name / f"{name}.sqlite",
-                    gold=row["query"].strip(),
+            reason = defect(row, ("question", "query", "db_id"))
+            database = None if reason else named_database(home, row["db_id"])
+            if database is None:
+                skipped[reason or "a db_id that is no name"] += 1
+            elif fault := opened.fault(database):
+                skipped[fault] += 1
+            else:
+                tasks.append(
+                    SqlTask(
+                        id=f"spider-{split}-{number}",
+                        labels={"database": row["db_id"], "difficulty": hardness(row["query"])},
+                        question=row["question"].strip(),
+                        database=database,
+                        gold=row["query"].strip(),
+                        descriptions=descriptions.get(row["db_id"], {}),
+                        is_for_training=split == "train",
+                    )
                 )
-            )
-        if not tasks:
-            reasons = "; ".join(f"{count} x {reason}" for reason, count in skipped.most_common(3)) or "it has no rows"
-            raise ConfigurationError(f"spider: no row of split '{split}' of '{self.path}' is usable: {reasons}")
+        require_tasks(tasks, skipped, f"spider: split '{split}' of '{self.path}'")
         return Reading(tasks=tasks, skipped=skipped)
 
     def _rows(self, split: Split) -> Iterable[Any]:
         if is_hub(self.path):
             return hub_rows(self.path, HUB_SPLITS[split])
-        file = directory_file(self.path, OFFICIAL_FILES[split], "spider")
-        try:
-            rows = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ConfigurationError(f"spider: '{file}' is not JSON ({error})") from error
-        if not isinstance(rows, list):
-            raise ConfigurationError(f"spider: '{file}' holds a {type(rows).__name__}; expected a list of rows")
-        return rows
+        return json_file(directory_file(self.path, OFFICIAL_FILES[split], "spider"), "spider")
 
     def _databases(self) -> Path:
         if self.databases is None:
@@ -94,17 +87,5 @@ class SpiderReader:
             raise ConfigurationError(f"spider: no directory '{home}'; expected the databases, NAME/NAME.sqlite each")
         return home
 
-
-def _defect(row: Any) -> str | None:
-    for key in ("question", "query", "db_id"):
-        if not isinstance(row, Mapping) or not isinstance(row.get(key), str) or not row[key].strip():
-            return f"no {key}"
-    return None if Path(row["db_id"]).name == row["db_id"] else "a db_id that is no name"
-
-
-def _fault(database: Path) -> str | None:
-    """Why ``database`` cannot be asked; None when it can."""
-    if not database.is_file():
-        return "database missing"
-    opening = execute(database, "SELECT count(*) FROM sqlite_master", ExecutionLimits())
-    return "database corrupt or locked" if isinstance(opening, DatabaseFault) else None
+    def _descriptions(self) -> dict[str, Descriptions]:
+        return {} if is_hub(self.path) else spider_descriptions(Path(self.path).expanduser() / "tables.json")

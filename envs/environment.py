@@ -1,7 +1,7 @@
 """The contract between a kind of task and everything that makes or scores answers."""
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from envs.grammar import Grammar
 from envs.task import Task
@@ -46,4 +46,13 @@ class Environment(Protocol[TaskT]):
 
     def judge(self, episodes: Sequence[tuple[TaskT, Transcript]]) -> list[Verdict]:
         """One verdict an episode, in order."""
+        ...
+
+
+@runtime_checkable
+class HasTokenBudget(Protocol):
+    """An environment whose prompts keep to a number of tokens. It estimates them until it is told how to count."""
+
+    def with_token_counter(self, count_tokens: Callable[[str], int]) -> Environment[Any]:
+        """The same environment, which counts as the model's tokenizer does."""
         ...

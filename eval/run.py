@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from data.registry import load_tasks, make_reader
 from decoding.decoder import require_window
 from decoding.models import ModelConfig, load_model, load_tokenizer, window
+from decoding.token_budget import counting_tokens
 from decoding.transformers_engine import TransformersEngine
 from envs.configuration import Parsed, exit_with, parse
 from envs.errors import ConfigurationError
@@ -45,6 +46,7 @@ def run(parsed: Parsed[EvalConfig]) -> Path:
     reading = load_tasks(make_reader(config.data, environment), environment, "heldout")
     tasks = draw_tasks(reading.tasks, config.heldout)
     tokenizer = load_tokenizer(config.model)
+    environment = counting_tokens(environment, tokenizer)
     model = load_model(ModelConfig(reference=config.model, dtype=config.dtype))
     require_window(tokenizer, environment, tasks, max_new_tokens=config.heldout.max_new_tokens, window=window(model))
     state = PartialState()

@@ -20,6 +20,7 @@ from data.registry import load_tasks, make_reader
 from decoding.decoder import require_window
 from decoding.model_reference import RUN_CONFIG
 from decoding.models import load_model, load_tokenizer, window
+from decoding.token_budget import counting_tokens
 from decoding.transformers_engine import TransformersEngine
 from envs.configuration import Parsed
 from envs.environment import Environment
@@ -59,6 +60,7 @@ def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
     heldout = load_tasks(reader, environment, "heldout")
     heldout_tasks = draw_tasks(heldout.tasks, config.heldout)
     tokenizer = load_tokenizer(config.model.reference)
+    environment = counting_tokens(environment, tokenizer)
     trainer, recorder = _build(parsed, directory, environment, composite, train, heldout_tasks, tokenizer)
     tracker = _open(parsed, directory)
     recorder.tracker = tracker

@@ -41,14 +41,19 @@ def are_equal(gold: Rows, predicted: Rows, *, is_ordered: bool, gold_width: int,
     """
     if gold_width != predicted_width or len(gold) != len(predicted):
         return False
-    if _are_equal_exactly(gold, predicted, is_ordered):
+    if are_equal_exactly(gold, predicted, is_ordered=is_ordered):
         return True
     if not (_has_float(gold) or _has_float(predicted)):
         return False
-    return _are_equal_exactly(*_with_close_numbers_merged(gold, predicted), is_ordered)
+    return are_equal_exactly(*_with_close_numbers_merged(gold, predicted), is_ordered=is_ordered)
 
 
-def _are_equal_exactly(gold: Rows, predicted: Rows, is_ordered: bool) -> bool:
+def are_equal_exactly(gold: Rows, predicted: Rows, *, is_ordered: bool) -> bool:
+    """``are_equal`` without a tolerance, for two results of as many rows and, where they have rows, as many columns.
+
+    Raises:
+        UndecidedError: see there.
+    """
     if gold == predicted:
         return True
     if is_ordered:
@@ -93,8 +98,9 @@ class _Colours:
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
 
-    def of(self, thing: Hashable) -> int:
-        return self._numbers.setdefault(thing, len(self._numbers))
+    def of_all(self, things: Iterable[Hashable]) -> list[int]:
+        numbers = self._numbers
+        return [numbers.setdefault(thing, len(numbers)) for thing in things]
 
 
 def _are_equal_up_to_columns(gold: Rows, predicted: Rows) -> bool:
@@ -102,7 +108,7 @@ def _are_equal_up_to_columns(gold: Rows, predicted: Rows) -> bool:
         return False  # nothing to permute, and equal bags were ruled out before
     values = _Colours()
     gold_columns, predicted_columns = (
-        [[values.of(value) for value in column] for column in zip(*rows, strict=True)] for rows in (gold, predicted)
+        [values.of_all(column) for column in zip(*rows, strict=True)] for rows in (gold, predicted)
     )
     refined = _refine(gold_columns, predicted_columns)
     if refined is None:
@@ -111,6 +117,9 @@ def _are_equal_up_to_columns(gold: Rows, predicted: Rows) -> bool:
     candidates: dict[int, list[int]] = defaultdict(list)
     for index, colour in enumerate(predicted_column_colours):
         candidates[colour].append(index)
+    if len(candidates) == len(gold_columns):  # one for each
+        arranged = [predicted_columns[candidates[colour][0]] for colour in gold_column_colours]
+        return Counter(zip(*gold_columns, strict=True)) == Counter(zip(*arranged, strict=True))
     # Fewest candidates first: what is determined prunes what is not.
     order = sorted(range(len(gold_columns)), key=lambda index: len(candidates[gold_column_colours[index]]))
     search = _Search(
@@ -126,29 +135,35 @@ Colouring = tuple[list[int], list[int]]
 
 
 def _refine(gold: Columns, predicted: Columns) -> tuple[Colouring, Colouring] | None:
-    """(column colours, row colours) of each result, refined until stable; None when they prove the results unequal."""
+    """(column colours, row colours) of each result, refined until stable; None when they prove the results unequal.
+
+    When every column has a colour of its own, the rows are left as they were.
+    """
     colours = _Colours()
     sides = (gold, predicted)
-    column_colours = [[colours.of(_bag(column)) for column in columns] for columns in sides]
-    row_colours: list[list[int]] = [[], []]
+    column_colours = [colours.of_all(map(_bag, columns)) for columns in sides]
+    row_colours: list[list[int]] = [[0] * len(gold[0]), [0] * len(gold[0])]
     distinct = 0
     while True:
         if sorted(column_colours[0]) != sorted(column_colours[1]):
             return None
-        for side, columns in enumerate(sides):
-            coloured = zip(column_colours[side], columns, strict=True)
-            cells = ([(colour, value) for value in column] for colour, column in coloured)
-            row_colours[side] = [colours.of(tuple(sorted(row))) for row in zip(*cells, strict=True)]
-        if Counter(row_colours[0]) != Counter(row_colours[1]):
-            return None
         if len(set(column_colours[0])) in (distinct, len(gold)):
             return (column_colours[0], row_colours[0]), (column_colours[1], row_colours[1])
         distinct = len(set(column_colours[0]))
-        column_colours = [
-            [
-                colours.of((colour, _bag(zip(row_colours[side], column, strict=True))))
+        cells = _Colours()
+        for side, columns in enumerate(sides):
+            coloured = (
+                cells.of_all((colour, value) for value in column)
                 for colour, column in zip(column_colours[side], columns, strict=True)
-            ]
+            )
+            row_colours[side] = colours.of_all(tuple(sorted(row)) for row in zip(*coloured, strict=True))
+        if Counter(row_colours[0]) != Counter(row_colours[1]):
+            return None
+        column_colours = [
+            colours.of_all(
+                (colour, _bag(zip(row_colours[side], column, strict=True)))
+                for colour, column in zip(column_colours[side], columns, strict=True)
+            )
             for side, columns in enumerate(sides)
         ]
 
@@ -171,7 +186,7 @@ class _Search:
         if depth == len(self._gold):
             return True
         labels = _Colours()
-        extended = [labels.of(pair) for pair in zip(gold_rows, self._gold[depth], strict=True)]
+        extended = labels.of_all(zip(gold_rows, self._gold[depth], strict=True))
         wanted = Counter(extended)
         failed: set[tuple[int, ...]] = set()
         for index in self._candidates[depth]:
@@ -181,7 +196,7 @@ class _Search:
             self._cells_left -= len(column)
             if self._cells_left < 0:
                 raise UndecidedError(f"over {SEARCH_CELLS} cells compared in search of a column permutation")
-            attempt = [labels.of(pair) for pair in zip(predicted_rows, column, strict=True)]
+            attempt = labels.of_all(zip(predicted_rows, column, strict=True))
             if Counter(attempt) == wanted and self.succeeds(depth + 1, extended, attempt, used | {index}):
                 return True
             failed.add(tuple(column))

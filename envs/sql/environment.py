@@ -1,16 +1,18 @@
 """The SQL environment: a question over a database, answered by one query, judged by executing it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
 from envs.options import construct
-from envs.sql.executor import ExecutionLimits
+from envs.sql.executor.pool import WorkerPool, shared_pool
+from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.grammar import make_grammar
-from envs.sql.judge import judge_episode
-from envs.sql.prompt import make_prompt
+from envs.sql.judge import judge_episodes
+from envs.sql.prompt import SchemaBudget, TokenCounter, estimated_tokens, make_prompt
 from envs.sql.task import SqlTask
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
@@ -18,19 +20,30 @@ from envs.verdict import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class SqlEnvironment:
-    """Text to SQL in a single turn, on SQLite databases."""
+    """Text to SQL in a single turn, on SQLite, DuckDB and PostgreSQL databases."""
 
     sample_values: int = 2
     """How many values of each column the prompt's schema shows; 0 for none."""
-    limits: ExecutionLimits = ExecutionLimits()
-    """What one query may cost; a configuration gives it as a mapping of the fields of ``ExecutionLimits``."""
+    schema_tokens: int | None = None
+    """How long the prompt's schema may be; the tables least relevant to the question are left out first. Null shows
+    all of it."""
+    keep_gold_tables: bool = True
+    """In training tasks the tables that the gold reads are never left out; false treats them like the others."""
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings)
+    """Limits, test suite and workers; a configuration gives it as a mapping of the fields of ``ExecutorSettings``."""
+    count_tokens: TokenCounter = field(default=estimated_tokens, init=False, compare=False)
+    """Measures ``schema_tokens``; no option, but set by ``with_token_counter``."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.limits, Mapping):
-            options: Mapping[str, Any] = self.limits
-            object.__setattr__(self, "limits", construct("limits", "sql", {"sql": ExecutionLimits}, options))
+        if isinstance(self.executor, Mapping):
+            options: Mapping[str, Any] = self.executor
+            object.__setattr__(self, "executor", construct("executor", "sql", {"sql": ExecutorSettings}, options))
         if not isinstance(self.sample_values, int) or self.sample_values < 0:
             raise ConfigurationError(f"sql: sample_values is {self.sample_values!r}; expected an integer from 0")
+        if self.schema_tokens is not None and (not isinstance(self.schema_tokens, int) or self.schema_tokens < 1):
+            raise ConfigurationError(
+                f"sql: schema_tokens is {self.schema_tokens!r}; expected an integer from 1, or null"
+            )
 
     @property
     def name(self) -> str:
@@ -42,21 +55,35 @@ class SqlEnvironment:
         """Empty: the environment never speaks."""
         return ()
 
+    @property
+    def pool(self) -> WorkerPool:
+        """The workers that judge, shared by all environments of this process with the same settings."""
+        return shared_pool(self.executor)
+
+    def with_token_counter(self, count_tokens: Callable[[str], int]) -> "SqlEnvironment":
+        """The same environment, whose budget is counted in the tokens of a model."""
+        counting = copy.copy(self)
+        object.__setattr__(counting, "count_tokens", count_tokens)
+        return counting
+
     def prompt(self, task: SqlTask) -> list[Message]:
-        """Instructions, the schema with keys and sample values, the question.
+        """Instructions, the schema with keys, descriptions and sample values, the question.
 
         Raises:
             ConfigurationError: the task's database cannot be read.
         """
-        return make_prompt(task, self.sample_values)
+        budget = SchemaBudget(
+            samples=self.sample_values, tokens=self.schema_tokens, keeps_gold_tables=self.keep_gold_tables
+        )
+        return make_prompt(task, budget, self.count_tokens)
 
-    def grammar(self, task: SqlTask) -> Grammar:
-        """One SELECT over the tables and columns of the task's database.
+    def grammar(self, task: SqlTask) -> Grammar | None:
+        """One SELECT over the tables and columns of the task's database; None where it is not SQLite.
 
         Raises:
             ConfigurationError: the task's database cannot be read.
         """
-        return make_grammar(task.database)
+        return make_grammar(task.database) if task.database.kind == "sqlite" else None
 
     def reference(self, task: SqlTask) -> str:
         """The gold query."""
@@ -68,4 +95,4 @@ class SqlEnvironment:
 
     def judge(self, episodes: Sequence[tuple[SqlTask, Transcript]]) -> list[Verdict]:
         """One ``SqlVerdict`` an episode, in order."""
-        return [judge_episode(task, transcript, self.limits) for task, transcript in episodes]
+        return list(judge_episodes(episodes, self.pool))

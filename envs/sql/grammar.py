@@ -11,14 +11,14 @@ to which table, it leaves to the database. Narrower: no VALUES, CASE with an ope
 space of at most 16 characters, so that a model cannot idle in it; identifiers and literals of bounded length.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
-from pathlib import Path
 
 from envs.grammar import Grammar
-from envs.sql.authorizer import FUNCTIONS
-from envs.sql.connections import FileIdentity
-from envs.sql.schema import JOIN_WORDS, RESERVED, identity_of, is_plain_name, read_schema
+from envs.sql.databases.database import Database
+from envs.sql.databases.sqlite_authorizer import FUNCTIONS
+from envs.sql.identifiers import JOIN_WORDS, RESERVED, is_plain_name
+from envs.sql.schema import current_identity, read_schema
 
 # Words that may not be aliases, because the grammar expects them where an alias could stand.
 _NO_ALIASES = (
@@ -159,17 +159,17 @@ branch_{s}: expression_{s} THEN expression_{s}
 _LITERAL = "literal: NUMBER | STRING | QUOTED | CONSTANT\n"
 
 
-def make_grammar(database: Path) -> Grammar:
-    """The queries over ``database``, with or without a final semicolon.
+def make_grammar(database: Database) -> Grammar:
+    """The queries over a SQLite ``database``, with or without a final semicolon.
 
     Raises:
         ConfigurationError: the database cannot be read.
     """
-    return _make_grammar(database, identity_of(database))
+    return _make_grammar(database, current_identity(database))
 
 
 @lru_cache(maxsize=1024)
-def _make_grammar(database: Path, _identity: FileIdentity) -> Grammar:
+def _make_grammar(database: Database, _identity: Hashable) -> Grammar:
     schema = read_schema(database)
     tables = sorted({table.name for table in schema} | {"sqlite_master"})
     columns = sorted({column.name for table in schema for column in table.columns} | {"rowid"})

@@ -1,85 +1,112 @@
 """The chat messages that open an SQL task: what to do, the database's schema, the question."""
 
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from envs.sql.connections import FileIdentity
-from envs.sql.executor import ExecutionLimits
-from envs.sql.schema import Table, identifier, identity_of, read_schema, sample_values
+from envs.sql.databases.schema import Table
+from envs.sql.parsing.names import used_names
+from envs.sql.relevance import relevances
+from envs.sql.schema import Samples, read_schema, sample_values
+from envs.sql.schema_text import render_tables
 from envs.sql.task import SqlTask
 from envs.transcript import Message
 
-INSTRUCTIONS = (
-    "You write SQLite queries. Answer the question with one SELECT statement over the schema below. "
+_PRODUCTS = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL"}
+_INSTRUCTIONS = (
+    "You write {product} queries. Answer the question with one SELECT statement over the schema below. "
     "Return exactly the columns that the question asks for. "
     "Reply with the query alone, without an explanation."
 )
+RELEVANCE_SAMPLES = 20
+"""Values of each column that are looked for in the question when tables have to be left out."""
 
-SAMPLE_CHARACTERS = 40
-"""Longer sample values are left out: cut ones would not match in a WHERE clause."""
-_SAMPLE_LIMITS = ExecutionLimits(seconds=1.0, rows=1_000)
+TokenCounter = Callable[[str], int]
 
 
-def make_prompt(task: SqlTask, samples: int) -> list[Message]:
+def estimated_tokens(text: str) -> int:
+    """A tokenizer's count for SQL, roughly and on the safe side: 3 bytes a token."""
+    return -(-len(text.encode(errors="replace")) // 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaBudget:
+    """What the schema may take of a prompt."""
+
+    samples: int
+    """Values of each column that are shown."""
+    tokens: int | None
+    """How long it may be; None for any length."""
+    keeps_gold_tables: bool
+    """In training tasks the tables that the gold reads stay, whatever the budget."""
+
+
+def make_prompt(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter) -> list[Message]:
     """The system message with the instructions, then the user's with schema, evidence and question.
-
-    Args:
-        samples: how many values of each column the schema shows.
 
     Raises:
         ConfigurationError: the database cannot be read.
     """
-    parts = [render_schema(task.database, samples)]
+    parts = [render_schema(task, budget, count_tokens)]
     if task.evidence:
         parts.append(f"Evidence: {task.evidence}")
     parts.append(f"Question: {task.question}")
     return [
-        {"role": "system", "content": INSTRUCTIONS},
+        {"role": "system", "content": _INSTRUCTIONS.format(product=_PRODUCTS[task.database.kind])},
         {"role": "user", "content": "\n\n".join(parts)},
     ]
 
 
-def render_schema(database: Path, samples: int) -> str:
-    """The schema as CREATE statements, with keys and sample values. Built anew from the catalogue, because the text
-    that a database keeps of its own statements comes in every style there is.
+def render_schema(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter) -> str:
+    """The schema within its budget. The tables least relevant to the question are left out first, and the text says how
+    many; one table always stays.
+
+    Raises:
+        ConfigurationError: the database cannot be read.
     """
-    return _render(database, samples, identity_of(database))
+    tables = read_schema(task.database)
+    samples = sample_values(task.database, budget.samples)
+    text = _text(tables, len(tables), samples, task)
+    if budget.tokens is None or count_tokens(text) <= budget.tokens:
+        return text
+    protected = _protected(task, tables, budget)
+    for kept in _shrinking(tables, _by_relevance(tables, task), protected):
+        text = _text(kept, len(tables), samples, task)
+        if count_tokens(text) <= budget.tokens:
+            break
+    return text
 
 
-@lru_cache(maxsize=1024)
-def _render(database: Path, samples: int, _identity: FileIdentity) -> str:
-    return "\n\n".join(_render_table(database, table, samples) for table in read_schema(database))
+def _text(shown: Sequence[Table], of: int, samples: Samples, task: SqlTask) -> str:
+    texts = [*render_tables(shown, samples, task.descriptions, task.database.dialect).values()]
+    if len(shown) < of:
+        texts.append(f"-- {of - len(shown)} more tables are not shown.")
+    return "\n\n".join(texts)
 
 
-def _render_table(database: Path, table: Table, samples: int) -> str:
-    key = [column.name for column in table.columns if column.is_primary_key]
-    lines = []
-    for column in table.columns:
-        line = " ".join(filter(None, (identifier(column.name), column.type)))
-        if key == [column.name]:
-            line += " PRIMARY KEY"
-        lines.append((line, _render_samples(database, table.name, column.name, samples)))
-    if len(key) > 1:
-        lines.append((f"PRIMARY KEY ({_names(key)})", ""))
-    for foreign in table.foreign_keys:
-        target = identifier(foreign.table) + (f"({_names(foreign.references)})" if foreign.references else "")
-        lines.append((f"FOREIGN KEY ({_names(foreign.columns)}) REFERENCES {target}", ""))
-    body = "\n".join(
-        f"  {line}{',' if number < len(lines) else ''}{remark}" for number, (line, remark) in enumerate(lines, start=1)
-    )
-    return f"CREATE {'VIEW' if table.is_view else 'TABLE'} {identifier(table.name)} (\n{body}\n);"
+def _protected(task: SqlTask, tables: Sequence[Table], budget: SchemaBudget) -> frozenset[str]:
+    """Names, in lower case, of the tables that must stay. All of them where the gold cannot be parsed."""
+    if not (task.is_for_training and budget.keeps_gold_tables):
+        return frozenset()
+    schema = {table.name: tuple(column.name for column in table.columns) for table in tables}
+    names = {name.lower() for name in schema}
+    used = used_names(task.gold, schema, task.database.dialect)
+    return frozenset(names if used is None else names & used)
 
 
-def _names(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(identifier(name) for name in names)
+def _by_relevance(tables: Sequence[Table], task: SqlTask) -> list[str]:
+    """Names of the tables, the least relevant first; of equals, the later one first."""
+    samples = sample_values(task.database, RELEVANCE_SAMPLES)
+    scores = relevances(f"{task.question} {task.evidence}", tables, samples, task.descriptions)
+    return sorted(reversed(scores), key=scores.__getitem__)
 
 
-def _render_samples(database: Path, table: str, column: str, samples: int) -> str:
-    if samples == 0:
-        return ""
-    literals = []
-    for value in sample_values(database, table, column, samples, _SAMPLE_LIMITS):
-        if isinstance(value, bytes) or len(str(value)) > SAMPLE_CHARACTERS or "\n" in str(value):
-            continue
-        literals.append("'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value))
-    return f"  -- {', '.join(literals)}" if literals else ""
+def _shrinking(tables: Sequence[Table], order: Sequence[str], protected: frozenset[str]) -> list[list[Table]]:
+    """The tables without the first of ``order``, without the first two, ...; protected ones stay."""
+    droppable = [name for name in order if name.lower() not in protected]
+    if len(droppable) == len(tables):
+        droppable = droppable[:-1]
+    steps = []
+    for count in range(1, len(droppable) + 1):
+        dropped = set(droppable[:count])
+        steps.append([table for table in tables if table.name not in dropped])
+    return steps

@@ -1,8 +1,9 @@
 """An SQL task: a question, the database it asks, and the gold query."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from envs.sql.databases.database import Database
 from envs.task import Task
 
 
@@ -11,9 +12,13 @@ class SqlTask(Task):
     """Write the query over ``database`` that answers ``question``."""
 
     question: str
-    database: Path
-    """The SQLite file."""
+    database: Database
     gold: str
     """The gold query, in the database's own dialect."""
     evidence: str = ""
     """External knowledge that some datasets (BIRD) hand to the model with the question."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """What a table or a ``table.column`` (in lower case) means, in the dataset's own words."""
+    is_for_training: bool = False
+    """The task is trained on: a schema that has to be cut may then keep what the gold reads. In a task that measures,
+    that would tell the answer."""

@@ -12,6 +12,8 @@ import pytest
 from data.spider import SpiderReader
 from data.spider_hardness import hardness
 from envs.errors import ConfigurationError
+from envs.sql.databases.database import Database
+from envs.sql.task import SqlTask
 
 ROW = {"db_id": "zoo", "question": "How many animals?", "query": "SELECT count(*) FROM animal"}
 
@@ -41,7 +43,25 @@ def test_a_row_becomes_a_task(tmp_path: Path) -> None:
     assert task.id == "spider-heldout-0"
     assert task.labels == {"database": "zoo", "difficulty": "easy"}
     assert (task.question, task.gold) == (ROW["question"], ROW["query"])
-    assert task.database == tmp_path / "database" / "zoo" / "zoo.sqlite"
+    assert isinstance(task, SqlTask)
+    assert task.database == Database.at(tmp_path / "database" / "zoo" / "zoo.sqlite")
+    assert not task.is_for_training and task.descriptions == {}
+
+
+def test_readable_names_become_descriptions_and_train_tasks_say_so(tmp_path: Path) -> None:
+    make_spider(tmp_path, [ROW])
+    (tmp_path / "dev.json").rename(tmp_path / "train_spider.json")
+    entry = {
+        "db_id": "zoo",
+        "table_names_original": ["animal"],
+        "table_names": ["animals of the zoo"],
+        "column_names_original": [[-1, "*"], [0, "name"]],
+        "column_names": [[-1, "*"], [0, "given name"]],
+    }
+    (tmp_path / "tables.json").write_text(json.dumps([entry]))
+    (task,) = SpiderReader(path=str(tmp_path)).read("train").tasks
+    assert isinstance(task, SqlTask) and task.is_for_training
+    assert task.descriptions == {"animal": "animals of the zoo", "animal.name": "given name"}
 
 
 def test_bad_rows_are_skipped_and_counted(tmp_path: Path) -> None:

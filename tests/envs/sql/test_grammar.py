@@ -8,6 +8,7 @@ import llguidance
 import pytest
 
 from data.bundled_tasks import BundledSqlReader
+from envs.sql.databases.database import Database
 from envs.sql.grammar import make_grammar
 
 
@@ -29,9 +30,10 @@ Accepts = Callable[[Path, str], bool]
 
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
-    compiled: dict[Path, llguidance.LLMatcher] = {}
+    compiled: dict[Database, llguidance.LLMatcher] = {}
 
-    def check(database: Path, query: str) -> bool:
+    def check(path: Path, query: str) -> bool:
+        database = Database.at(path)
         if database not in compiled:
             source = llguidance.grammar_from("lark", make_grammar(database).source)
             compiled[database] = llguidance.LLMatcher(TOKENIZER, source)
@@ -96,7 +98,7 @@ def test_what_is_no_query_over_the_database_is_rejected(accepts: Accepts, databa
 
 
 def test_a_finished_query_leaves_only_its_end_and_continuations(accepts: Accepts, database: Path) -> None:
-    source = llguidance.grammar_from("lark", make_grammar(database).source)
+    source = llguidance.grammar_from("lark", make_grammar(Database.at(database)).source)
     matcher = llguidance.LLMatcher(TOKENIZER, source)
     assert matcher.consume_tokens(list(b"SELECT name FROM singer;"))
     mask = matcher.compute_bitmask()
@@ -106,7 +108,7 @@ def test_a_finished_query_leaves_only_its_end_and_continuations(accepts: Accepts
 def test_the_gold_of_every_bundled_task_is_accepted(accepts: Accepts) -> None:
     for split in ("train", "heldout"):
         for task in BundledSqlReader().read(split).tasks:
-            assert accepts(task.database, task.gold), task.gold
+            assert accepts(Path(task.database.location), task.gold), task.gold
 
 
 def test_the_gold_of_spider_is_accepted(accepts: Accepts, dataset_directory: Callable[[str, str], Path]) -> None:

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from envs.sql import comparison
+from envs.sql.databases.database import Database
+from envs.sql.databases.execution import ExecutionLimits
 from envs.sql.environment import SqlEnvironment
+from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.judge import SqlVerdict
 from envs.sql.task import SqlTask
 from envs.transcript import Transcript
 
 GOLD = "SELECT name, age FROM singer WHERE age = 30"
-ENVIRONMENT = SqlEnvironment(limits={"seconds": 0.2})  # type: ignore[arg-type]
+ENVIRONMENT = SqlEnvironment(executor=ExecutorSettings(limits=ExecutionLimits(seconds=0.5), workers=1))
 
 
 def verdict(database: Path, answer: str, gold: str = GOLD) -> SqlVerdict:
-    task = SqlTask(id="1", question="?", database=database, gold=gold)
+    task = SqlTask(id="1", question="?", database=Database.at(database), gold=gold)
     (judged,) = ENVIRONMENT.judge([(task, Transcript.of(answer))])
     assert isinstance(judged, SqlVerdict)
     return judged
@@ -104,16 +106,6 @@ def test_a_locked_database_is_judged_once_it_is_free(database: Path) -> None:
     assert verdict(database, GOLD).is_correct
 
 
-def test_a_comparison_that_takes_too_long_leaves_the_answer_unjudged(
-    database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answer = "SELECT age, name FROM singer WHERE age = 30"
-    assert verdict(database, answer).is_correct
-    monkeypatch.setattr(comparison, "SEARCH_CELLS", 1)
-    judged = verdict(database, answer)
-    assert judged.unjudged is not None and judged.unjudged.startswith("comparison: ")
-
-
 def test_a_changed_database_changes_what_is_right(database: Path) -> None:
     count = "SELECT count(*) FROM singer"
     assert verdict(database, "SELECT 4", gold=count).is_correct
@@ -123,13 +115,13 @@ def test_a_changed_database_changes_what_is_right(database: Path) -> None:
 
 
 def test_a_cut_off_answer_says_so_and_is_judged(database: Path) -> None:
-    task = SqlTask(id="1", question="?", database=database, gold=GOLD)
+    task = SqlTask(id="1", question="?", database=Database.at(database), gold=GOLD)
     (judged,) = ENVIRONMENT.judge([(task, Transcript.of(GOLD, is_truncated=True))])
     assert judged.is_truncated and judged.is_correct
 
 
 def test_verdicts_come_in_the_order_of_the_episodes(database: Path) -> None:
-    task = SqlTask(id="1", question="?", database=database, gold=GOLD)
+    task = SqlTask(id="1", question="?", database=Database.at(database), gold=GOLD)
     answers = [GOLD, "SELECT 1", "", GOLD]
     judged = ENVIRONMENT.judge([(task, Transcript.of(answer)) for answer in answers])
     assert [one.is_correct for one in judged] == [True, False, False, True]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from envs.sql.executor import ExecutionLimits, QueryError, QueryResult, execute
+from envs.sql.databases.database import Database
+from envs.sql.databases.execution import Execution, ExecutionLimits, QueryError, QueryResult
+from envs.sql.databases.sqlite import SqliteConnection
 
 LIMITS = ExecutionLimits(seconds=0.2)
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
@@ -84,6 +86,14 @@ HARMLESS = [
 ]
 
 
+def execute(path: Path, query: str) -> Execution:
+    connection = SqliteConnection(Database.at(path), LIMITS)
+    try:
+        return connection.execute(query, LIMITS)
+    finally:
+        connection.close()
+
+
 def snapshot(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
@@ -95,15 +105,15 @@ def test_an_attack_changes_nothing_and_ends(database: Path, attack: str, monkeyp
     monkeypatch.chdir(database.parent)
     before = snapshot(database.parent)
     started = time.monotonic()
-    outcome = execute(database, attack.replace("{folder}", str(database.parent)).replace("{other}", str(other)), LIMITS)
+    outcome = execute(database, attack.replace("{folder}", str(database.parent)).replace("{other}", str(other)))
     # The CPU is shared with other tests: far below what any of these takes unlimited, above what scheduling adds.
     assert time.monotonic() - started < LIMITS.seconds + 2.0
     assert isinstance(outcome, QueryError if attack in REFUSED else QueryResult), outcome
     assert snapshot(database.parent) == before
-    assert execute(database, "SELECT count(*) FROM singer", LIMITS).rows == ((4,),)
+    assert execute(database, "SELECT count(*) FROM singer").rows == ((4,),)
 
 
 @pytest.mark.parametrize("name", ["table_info", "foreign_key_list", "index_list"])
 def test_the_describing_pragmas_are_allowed(database: Path, name: str) -> None:
-    assert execute(database, f"PRAGMA {name}(concert)", LIMITS).rows
-    assert execute(database, f"SELECT * FROM pragma_{name}('concert')", LIMITS).rows
+    assert execute(database, f"PRAGMA {name}(concert)").rows
+    assert execute(database, f"SELECT * FROM pragma_{name}('concert')").rows

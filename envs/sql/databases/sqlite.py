@@ -1,0 +1,133 @@
+"""SQLite: a sealed connection to a file, and scratch databases in memory with the same schema."""
+
+import sqlite3
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+from envs.sql.databases.database import Database
+from envs.sql.databases.execution import DatabaseFaultError, Execution, ExecutionLimits, Row
+from envs.sql.databases.identity import file_identity
+from envs.sql.databases.schema import Table
+from envs.sql.databases.sqlite_catalog import read_tables
+from envs.sql.databases.sqlite_file import read_only_location
+from envs.sql.databases.sqlite_seal import SealedSqlite
+
+LOCK_SECONDS = 0.2
+"""How long a query waits for a database that another process has locked."""
+
+
+class SqliteConnection:
+    """A sealed, read-only connection to a SQLite file."""
+
+    def __init__(self, database: Database, limits: ExecutionLimits) -> None:
+        """
+        Raises:
+            DatabaseFaultError: the file is missing, empty, locked or no database.
+        """
+        self.identity: Hashable = file_identity(database.location)
+        self._connection = _connect(database)
+        try:
+            self._sealed = SealedSqlite(self._connection, limits)
+        except (sqlite3.Error, MemoryError) as error:
+            self._connection.close()
+            raise DatabaseFaultError(f"'{database.location}' cannot be read: {error}") from error
+
+    def execute(self, query: str, limits: ExecutionLimits) -> Execution:
+        """Runs one query of a model (``envs.sql.databases.connection``)."""
+        return self._sealed.execute(query, limits)
+
+    def execute_reversed(self, query: str, limits: ExecutionLimits) -> Execution | None:
+        """As ``execute``, with every table scanned from its end."""
+        self._sealed.visit_rows_in_reverse(True)
+        try:
+            return self._sealed.execute(query, limits)
+        finally:
+            self._sealed.visit_rows_in_reverse(False)
+
+    def tables(self) -> tuple[Table, ...]:
+        """The tables and views, in the order of their creation.
+
+        Raises:
+            DatabaseFaultError: the catalogue cannot be read.
+        """
+        with self._sealed.opened() as connection:
+            return read_tables(connection)
+
+    def close(self) -> None:
+        """Gives up the connection."""
+        self._connection.close()
+
+
+class SqliteScratch:
+    """The schema of a SQLite file in memory, to be filled with rows."""
+
+    def __init__(self, database: Database, limits: ExecutionLimits) -> None:
+        """
+        Raises:
+            DatabaseFaultError: the schema cannot be read, or not be made again.
+        """
+        with_rows = _connect(database)
+        try:
+            statements = with_rows.execute(
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'view', 'index')"
+                " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid"
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise DatabaseFaultError(f"the schema of '{database.location}' cannot be read: {error}") from error
+        finally:
+            with_rows.close()
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
+        try:
+            for (statement,) in statements:
+                self._connection.execute(statement)
+            self._tables = tuple(table for table in read_tables(self._connection) if not table.is_view)
+            self._sealed = SealedSqlite(self._connection, limits)
+        except (sqlite3.Error, sqlite3.Warning, DatabaseFaultError) as error:
+            self._connection.close()
+            raise DatabaseFaultError(f"the schema of '{database.location}' cannot be made again: {error}") from error
+
+    def fill(self, rows: Mapping[str, Sequence[Row]]) -> None:
+        """Replaces all rows; those that violate a constraint are left out.
+
+        Raises:
+            DatabaseFaultError: the database refuses.
+        """
+        self._sealed.visit_rows_in_reverse(False)
+        with self._sealed.opened(for_writing=True) as connection:
+            try:
+                connection.execute("BEGIN")
+                for table in self._tables:
+                    name = '"' + table.name.replace('"', '""') + '"'
+                    connection.execute(f"DELETE FROM {name}")
+                    if drawn := rows.get(table.name):
+                        places = ", ".join("?" * len(table.columns))
+                        connection.executemany(f"INSERT OR IGNORE INTO {name} VALUES ({places})", drawn)
+                connection.execute("COMMIT")
+            except (sqlite3.Error, ValueError) as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise DatabaseFaultError(f"the test database cannot be filled: {error}") from error
+
+    def reverse(self) -> None:
+        """From now on every table is scanned from its end."""
+        self._sealed.visit_rows_in_reverse(True)
+
+    def execute(self, query: str, limits: ExecutionLimits) -> Execution:
+        """Runs one query of a model."""
+        return self._sealed.execute(query, limits)
+
+    def close(self) -> None:
+        """Forgets schema and rows."""
+        self._connection.close()
+
+
+def _connect(database: Database) -> sqlite3.Connection:
+    path = Path(database.location)
+    file_identity(path)
+    try:
+        # No statement cache: a statement must be prepared, and so authorized, each time that it runs.
+        return sqlite3.connect(
+            read_only_location(path), uri=True, timeout=LOCK_SECONDS, isolation_level=None, cached_statements=0
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise DatabaseFaultError(f"'{database.location}' cannot be opened: {error}") from error

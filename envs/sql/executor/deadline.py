@@ -1,0 +1,52 @@
+"""The end that no query can put off: a kernel timer that kills the worker, and a note of what it was doing.
+
+The databases end a query at its limit themselves, as long as they look at the clock. What does not look (one long call
+inside the database's C code, a comparison) is ended by SIGALRM, whose default action is to end the process: nothing in
+the process has to run for that, and neither has the parent. The note lies in memory shared with the parent, which reads
+it when the worker is dead.
+"""
+
+import mmap
+import signal
+import struct
+from typing import Literal, get_args
+
+Phase = Literal["idle", "database", "gold", "query", "comparison", "test suite", "instance"]
+_PHASES: tuple[Phase, ...] = get_args(Phase)
+_NOTE = struct.Struct("qq")
+NOTE_BYTES = _NOTE.size
+
+START_SECONDS = 30.0
+"""What opening a connection may take, waiting for a lock or for a server included."""
+GRACE_SECONDS = 0.025
+"""How long after its limit a query that the database did not end is ended with its worker."""
+
+
+def read_note(note: mmap.mmap) -> tuple[int, Phase]:
+    """The number of the job that a worker ran last, and what it was doing."""
+    number, phase = _NOTE.unpack_from(note)
+    return number, _PHASES[phase]
+
+
+class Deadline:
+    """The worker's side."""
+
+    def __init__(self, note: mmap.mmap) -> None:
+        self._note = note
+        self._number = -1
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+    def start(self, number: int) -> None:
+        """From now on the worker runs job ``number``."""
+        self._number = number
+
+    def allow(self, phase: Phase, seconds: float) -> None:
+        """The worker may take ``seconds``, and the grace, for what it does next."""
+        _NOTE.pack_into(self._note, 0, self._number, _PHASES.index(phase))
+        signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
+
+    def stop(self) -> None:
+        """The job is done; waiting for the next one has no end."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _NOTE.pack_into(self._note, 0, -1, 0)

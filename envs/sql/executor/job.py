@@ -1,0 +1,57 @@
+"""What can be asked of the executor, and what it answers."""
+
+from dataclasses import dataclass
+
+from envs.sql.databases.database import Database
+from envs.sql.databases.execution import Execution
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecuteJob:
+    """Run one query and return what came of it: an ``Execution``."""
+
+    database: Database
+    query: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeJob:
+    """Run one query beside a gold and say what is to be said of it: a ``Judgement``, or ``Unjudged``."""
+
+    database: Database
+    gold: str
+    query: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """The facts of one query, found by executing it beside its gold."""
+
+    is_correct: bool = False
+    """The same result as the gold, on the database and on every database of the test suite."""
+    error: str | None = None
+    """A category of ``envs.sql.databases.execution.QueryError``, or ``wrong result``."""
+    message: str | None = None
+    """The database's own words on the error."""
+    is_parsed: bool = False
+    is_executed: bool = False
+    agrees_on_database: bool = False
+    """The same result as the gold on the task's own database, whatever the test suite says."""
+    failed_instance: int | None = None
+    """The first database of the test suite on which the results differ, from 0."""
+    row_count: int | None = None
+    """Rows on the task's own database; None when it did not run."""
+    names: tuple[str, ...] = ()
+    """Tables and ``table.column`` that the query was resolved to, sorted, in lower case."""
+    gold_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unjudged:
+    """Nothing can be said about the query."""
+
+    reason: str
+
+
+Job = ExecuteJob | JudgeJob
+Outcome = Execution | Judgement | Unjudged

@@ -1,0 +1,291 @@
+"""A pool of worker processes that judge queries, each database mostly in the same worker.
+
+One thread of the parent talks to all workers and never waits for one of them. A job goes to the worker that its
+database belongs to, whose caches know it, or to an idle one. When a worker dies, its other jobs are given out again,
+the one that it was running is tried once more (unless its own deadline ended the worker, which answers it), and a new
+worker takes its place.
+
+Callable from any thread. Nothing is installed in the parent: no signal handler, no import hook.
+"""
+
+import atexit
+import os
+import selectors
+import signal
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from zlib import crc32
+
+from envs.sql.databases.execution import DatabaseFault, QueryError
+from envs.sql.executor.deadline import START_SECONDS, Phase
+from envs.sql.executor.job import ExecuteJob, Job, Judgement, Outcome, Unjudged
+from envs.sql.executor.process import WorkerProcess
+from envs.sql.executor.settings import ExecutorSettings
+
+JOBS_A_MESSAGE = 16
+JOBS_IN_FLIGHT = 2 * JOBS_A_MESSAGE
+"""A worker finds the next message waiting when it is done with one."""
+ATTEMPTS = 2
+"""How often a job is run under which a worker died."""
+DELIVERIES = 5
+"""How often a job is given out that no worker ever came to."""
+
+FAILED_STARTS = 3
+"""How often in a row a worker may die before any has said that it is ready."""
+
+
+class _Batch:
+    """The outcomes of one submission, as they come in."""
+
+    def __init__(self, size: int) -> None:
+        self.future: Future[list[Outcome]] = Future()
+        self.future.set_running_or_notify_cancel()  # from here on nobody can cancel it
+        self._outcomes: list[Outcome | None] = [None] * size
+        self._missing = size
+
+    def answer(self, place: int, outcome: Outcome) -> None:
+        self._outcomes[place] = outcome
+        self._missing -= 1
+        if self._missing == 0:
+            self.future.set_result([outcome for outcome in self._outcomes if outcome is not None])
+
+
+class _Order:
+    """A job on its way."""
+
+    __slots__ = ("attempts", "batch", "deliveries", "job", "place")
+
+    def __init__(self, job: Job, batch: _Batch, place: int) -> None:
+        self.job = job
+        self.batch = batch
+        self.place = place
+        self.attempts = 0
+        self.deliveries = 0
+
+    def answer(self, outcome: Outcome) -> None:
+        self.batch.answer(self.place, outcome)
+
+    def give_up(self, reason: str) -> None:
+        is_execution = isinstance(self.job, ExecuteJob)
+        self.answer(DatabaseFault(message=reason) if is_execution else Unjudged(reason=reason))
+
+
+class _Worker:
+    """One place of the pool: its process, the orders that wait for it and those that it has."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self.process = WorkerProcess(settings)
+        self.waiting: deque[_Order] = deque()
+        self.in_flight: dict[int, _Order] = {}
+
+
+class WorkerPool:
+    """Runs jobs in worker processes."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._submitted: deque[_Order] = deque()
+        self._is_closing = False
+        self._number = 0
+        self._failed_starts = 0
+        self.replaced = 0
+        """How many workers died and were replaced."""
+        self._wake_up, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._workers = [_Worker(settings) for _ in range(settings.process_count)]
+        for worker in self._workers:
+            self._register(worker)
+        self._thread = threading.Thread(target=self._run, name="sql-executor", daemon=True)
+        self._thread.start()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes as they are now."""
+        return tuple(worker.process.pid for worker in self._workers)
+
+    def submit(self, jobs: Sequence[Job]) -> "Future[list[Outcome]]":
+        """Runs ``jobs``; the future's result is one outcome a job, in order. Returns at once.
+
+        Raises:
+            RuntimeError: the pool is closed.
+        """
+        batch = _Batch(len(jobs))
+        if not jobs:
+            batch.future.set_result([])
+            return batch.future
+        with self._lock:
+            if self._is_closing:
+                raise RuntimeError("the SQL executor is closed")
+            self._submitted.extend(_Order(job, batch, place) for place, job in enumerate(jobs))
+        self._wake_up.send(b"\0")
+        return batch.future
+
+    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """As ``submit``, and waits."""
+        return self.submit(jobs).result()
+
+    def close(self) -> None:
+        """Ends the workers. What is still on its way is unjudged."""
+        with self._lock:
+            if self._is_closing:
+                return
+            self._is_closing = True
+        self._wake_up.send(b"\0")
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closing:
+                self._turn()
+            self._end("executor: closed")
+        except BaseException as error:  # a defect of ours: whoever waits must hear of it
+            with self._lock:
+                self._is_closing = True
+            self._end(f"executor: {error!r}")
+            raise
+
+    def _turn(self) -> None:
+        for key, events in self._selector.select():
+            if key.data is None:
+                self._woken.recv(4096)
+                continue
+            if events & selectors.EVENT_WRITE:
+                key.data.process.channel.flush()
+            if events & selectors.EVENT_READ:
+                self._receive(key.data)
+        self._take_submitted()
+        for worker in self._workers:
+            self._feed(worker)
+
+    def _take_submitted(self) -> None:
+        with self._lock:
+            orders, self._submitted = self._submitted, deque()
+        for order in orders:
+            place = crc32(order.job.database.location.encode(errors="replace")) % len(self._workers)
+            self._workers[place].waiting.append(order)
+
+    def _feed(self, worker: _Worker) -> None:
+        while len(worker.in_flight) <= JOBS_IN_FLIGHT - JOBS_A_MESSAGE:
+            taken = self._next_orders(worker)
+            if not taken:
+                break
+            message = []
+            for order in taken:
+                self._number += 1
+                order.deliveries += 1
+                worker.in_flight[self._number] = order
+                message.append((self._number, order.job))
+            worker.process.channel.send(message)
+        self._watch(worker)
+
+    def _next_orders(self, worker: _Worker) -> list[_Order]:
+        if worker.waiting:
+            return [worker.waiting.popleft() for _ in range(min(JOBS_A_MESSAGE, len(worker.waiting)))]
+        if worker.in_flight:
+            return []
+        # Idle: help the busiest, from the end of its queue, so that the two do not meet at one database.
+        longest = max((other.waiting for other in self._workers), key=len)
+        return [longest.pop() for _ in range(min(JOBS_A_MESSAGE, len(longest)))]
+
+    def _receive(self, worker: _Worker) -> None:
+        messages, is_open = worker.process.channel.receive()
+        if messages:
+            self._failed_starts = 0
+        for message in messages:
+            for number, outcome in message:
+                worker.in_flight.pop(number).answer(outcome)
+        if not is_open:
+            self._replace(worker)
+
+    def _replace(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.process.channel.socket)
+        ended_by, number, phase = worker.process.end()
+        self._start_again(worker)
+        left, worker.in_flight = worker.in_flight, {}
+        culprit = left.pop(number, None)
+        for order in reversed(left.values()):
+            if order.deliveries < DELIVERIES:
+                worker.waiting.appendleft(order)
+            else:
+                order.give_up(f"executor: {order.deliveries} workers died before they came to it")
+        if culprit is not None:
+            self._answer_or_retry(worker, culprit, ended_by, phase)
+
+    def _start_again(self, worker: _Worker) -> None:
+        self.replaced += 1
+        self._failed_starts += 1
+        if self._failed_starts > FAILED_STARTS * len(self._workers):
+            raise RuntimeError("the workers die before they are ready; what they print says why")
+        worker.process = WorkerProcess(self._settings)
+        self._register(worker)
+
+    def _answer_or_retry(self, worker: _Worker, culprit: _Order, ended_by: int, phase: Phase) -> None:
+        culprit.attempts += 1
+        if ended_by == signal.SIGALRM:
+            culprit.answer(_overdue(culprit.job, phase, self._settings.limits.seconds))
+        elif culprit.attempts < ATTEMPTS:
+            worker.waiting.appendleft(culprit)
+        else:
+            culprit.give_up(f"executor: {ATTEMPTS} workers died under it (signal {ended_by})")
+
+    def _register(self, worker: _Worker) -> None:
+        self._selector.register(worker.process.channel.socket, selectors.EVENT_READ, worker)
+        self._watch(worker)
+
+    def _watch(self, worker: _Worker) -> None:
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.process.channel.has_unsent else 0)
+        key = self._selector.get_key(worker.process.channel.socket)
+        if key.events != wanted:
+            self._selector.modify(key.fileobj, wanted, worker)
+
+    def _end(self, reason: str) -> None:
+        for worker in self._workers:
+            worker.process.end()
+            for order in [*worker.in_flight.values(), *worker.waiting]:
+                order.give_up(reason)
+        for order in self._submitted:
+            order.give_up(reason)
+        self._selector.close()
+        self._wake_up.close()
+        self._woken.close()
+
+
+def _overdue(job: Job, phase: Phase, seconds: float) -> Outcome:
+    """The answer to a job in which the kernel's timer ended the worker."""
+    if phase in ("query", "instance"):
+        message = f"it did not end {seconds:g} s after it began, and was ended with its worker"
+        if isinstance(job, ExecuteJob):
+            return QueryError(category="timeout", message=message)
+        return Judgement(is_parsed=True, error="timeout", message=message)
+    if isinstance(job, ExecuteJob):
+        return DatabaseFault(message=f"no answer within {START_SECONDS:g} s")
+    return Unjudged(reason=f"{phase}: deadline")
+
+
+_POOLS_LOCK = threading.Lock()
+_POOLS: dict[tuple[int, ExecutorSettings], WorkerPool] = {}
+
+
+def shared_pool(settings: ExecutorSettings) -> WorkerPool:
+    """The pool of this process with these settings, started when first asked for."""
+    with _POOLS_LOCK:
+        key = (os.getpid(), settings)  # a forked child must not use its parent's
+        if key not in _POOLS:
+            _POOLS[key] = WorkerPool(settings)
+        return _POOLS[key]
+
+
+@atexit.register
+def close_shared_pools() -> None:
+    """Ends the workers of all shared pools of this process; the next ``shared_pool`` starts new ones."""
+    with _POOLS_LOCK:
+        own = [key for key in _POOLS if key[0] == os.getpid()]
+        pools = [_POOLS.pop(key) for key in own]
+    for pool in pools:
+        pool.close()

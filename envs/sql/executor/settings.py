@@ -1,0 +1,44 @@
+"""How many workers there are and what each may take."""
+
+import os
+from dataclasses import dataclass, field
+
+from envs.errors import ConfigurationError
+from envs.sql.databases.execution import ExecutionLimits
+from envs.sql.suite.settings import SuiteSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSettings:
+    """The worker processes of one pool. Pools are shared by all who ask for the same settings."""
+
+    limits: ExecutionLimits = field(default_factory=ExecutionLimits)
+    """What one query may cost."""
+    suite: SuiteSettings | None = field(default_factory=SuiteSettings)
+    """The fuzzed databases that an answer must agree on beside the task's own; null for the task's own alone."""
+    workers: int | None = None
+    """Processes; by default the machine's cores, divided by the training processes on it (``LOCAL_WORLD_SIZE``)."""
+    worker_bytes: int = 2_147_483_648
+    """Address space of one worker. What would pass it is ``too large``."""
+    cache_bytes: int = 67_108_864
+    """Results that one worker keeps for the next query on the same database."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):
+            raise ConfigurationError(f"sql: workers is {self.workers!r}; expected an integer from 1, or null")
+        for name in ("worker_bytes", "cache_bytes"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ConfigurationError(f"sql: {name} is {getattr(self, name)!r}; expected a positive integer")
+        if self.worker_bytes < 2 * self.limits.memory_bytes:
+            raise ConfigurationError(
+                f"sql: worker_bytes {self.worker_bytes} must be at least twice the limit memory_bytes "
+                f"{self.limits.memory_bytes}, or the limit could not be reached"
+            )
+
+    @property
+    def process_count(self) -> int:
+        """``workers``, or its default on this machine."""
+        if self.workers is not None:
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, cores // max(1, int(os.environ.get("LOCAL_WORLD_SIZE") or 1)))

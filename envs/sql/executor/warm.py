@@ -1,0 +1,48 @@
+"""The open connections of one worker: a bounded number, opened anew when their database has changed."""
+
+from collections import OrderedDict
+
+from envs.sql.databases.connection import Connection
+from envs.sql.databases.database import Database
+from envs.sql.databases.execution import DatabaseFaultError, ExecutionLimits
+from envs.sql.databases.identity import identity_of
+from envs.sql.databases.kinds import open_connection
+
+OPEN_CONNECTIONS = 64
+
+
+class WarmConnections:
+    """Connections by database, least recently used first."""
+
+    def __init__(self, limits: ExecutionLimits) -> None:
+        self._limits = limits
+        self._opened: OrderedDict[Database, Connection] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._opened)
+
+    def get(self, database: Database) -> Connection:
+        """The connection to ``database`` as it is now.
+
+        Raises:
+            ConfigurationError: its driver is not installed.
+            DatabaseFaultError: it cannot be asked anything.
+        """
+        connection = self._opened.get(database)
+        try:
+            identity = identity_of(database)
+        except DatabaseFaultError:
+            self._drop(database)
+            raise
+        if connection is not None and connection.identity == identity:
+            self._opened.move_to_end(database)
+            return connection
+        self._drop(database)
+        while len(self._opened) >= OPEN_CONNECTIONS:
+            self._opened.popitem(last=False)[1].close()
+        self._opened[database] = opened = open_connection(database, self._limits)
+        return opened
+
+    def _drop(self, database: Database) -> None:
+        if (connection := self._opened.pop(database, None)) is not None:
+            connection.close()

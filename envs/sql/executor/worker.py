@@ -1,0 +1,65 @@
+"""What runs in a worker process: jobs come in over a socket, outcomes go back, in order.
+
+The process can allocate no more than its settings allow, and can write no file: what a database might be talked into
+despite its seal, the kernel refuses. (The cache of test suites raises that limit for the moment in which it writes.)
+"""
+
+import mmap
+import signal
+import socket
+import sys
+import time
+
+from envs.sql.executor.channel import pack, receive
+from envs.sql.executor.deadline import NOTE_BYTES, Deadline
+from envs.sql.executor.job import ExecuteJob, Job, Outcome
+from envs.sql.executor.judging import Judge
+from envs.sql.executor.settings import ExecutorSettings
+
+SECONDS_BETWEEN_SENDS = 0.005
+"""Outcomes are sent together, but none waits longer for the next job to end."""
+
+
+def main(connection_descriptor: int, note_descriptor: int) -> None:
+    """Serves until the parent closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the connection
+    deadline = Deadline(mmap.mmap(note_descriptor, NOTE_BYTES))
+    with socket.socket(fileno=connection_descriptor) as connection:
+        settings: ExecutorSettings = receive(connection)
+        _limit_process(settings.worker_bytes)
+        judge = Judge(settings, deadline)
+        try:
+            connection.sendall(pack([]))  # ready
+            while True:
+                _serve(connection, receive(connection), judge, deadline)
+        except (EOFError, ConnectionError, BrokenPipeError):
+            return
+
+
+def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge, deadline: Deadline) -> None:
+    outcomes: list[tuple[int, Outcome]] = []
+    sent = time.monotonic()
+    for number, job in jobs:
+        deadline.start(number)
+        outcomes.append((number, judge.execute(job) if isinstance(job, ExecuteJob) else judge.judge(job)))
+        deadline.stop()
+        if time.monotonic() - sent > SECONDS_BETWEEN_SENDS:
+            connection.sendall(pack(outcomes))
+            outcomes = []
+            sent = time.monotonic()
+    if outcomes:
+        connection.sendall(pack(outcomes))
+
+
+def _limit_process(worker_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    for kind, wanted in ((resource.RLIMIT_AS, worker_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(kind)
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(kind, (soft, hard))
+        except (OSError, ValueError) as error:  # macOS refuses some
+            print(f"structrl: a worker runs without limit {kind}: {error}", file=sys.stderr)
