@@ -25,8 +25,8 @@ class BirdReader:
     """
 
     path: str
-    """The directory with ``train.json`` and ``train_databases/``, and ``dev.json`` and ``dev_databases/``; each pair may
-    also lie in a folder ``train/`` or ``dev/`` of its own, as they are when unpacked."""
+    """The directory with ``train.json``, ``train_databases/``, ``dev.json`` and ``dev_databases/``; each pair may also
+    lie in a folder ``train/`` or ``dev/`` of its own, as they are when unpacked."""
 
     environment = "sql"
 

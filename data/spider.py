@@ -9,9 +9,14 @@ from typing import Any
 from data.column_descriptions import Descriptions, spider_descriptions
 from data.reader import Reading, Split
 from data.source import directory_file, hub_rows, is_hub, json_file
-from data.spider_hardness import hardness
 from data.sql_rows import OpenedDatabases, defect, named_database, require_tasks
 from envs.errors import ConfigurationError
+from envs.sql.databases.database import Database
+from envs.sql.metrics.spider_difficulty import difficulty
+from envs.sql.metrics.spider_parser import parse_query
+from envs.sql.metrics.spider_schema import SpiderSchema, schema_from_tables
+from envs.sql.metrics.spider_tokens import SpiderSyntaxError
+from envs.sql.schema import read_schema
 from envs.sql.task import SqlTask
 
 OFFICIAL_FILES: dict[Split, str] = {"train": "train_spider.json", "heldout": "dev.json"}
@@ -50,6 +55,7 @@ class SpiderReader:
         home = self._databases()
         descriptions = self._descriptions()
         opened = OpenedDatabases()
+        schemas: dict[Database, SpiderSchema] = {}
         tasks: list[SqlTask] = []
         skipped: Counter[str] = Counter()
         for number, row in enumerate(rows):
@@ -60,10 +66,12 @@ class SpiderReader:
             elif fault := opened.fault(database):
                 skipped[fault] += 1
             else:
+                if database not in schemas:
+                    schemas[database] = schema_from_tables(read_schema(database))
                 tasks.append(
                     SqlTask(
                         id=f"spider-{split}-{number}",
-                        labels={"database": row["db_id"], "difficulty": hardness(row["query"])},
+                        labels={"database": row["db_id"], "difficulty": grade(row["query"], schemas[database])},
                         question=row["question"].strip(),
                         database=database,
                         gold=row["query"].strip(),
@@ -89,3 +97,12 @@ class SpiderReader:
 
     def _descriptions(self) -> dict[str, Descriptions]:
         return {} if is_hub(self.path) else spider_descriptions(Path(self.path).expanduser() / "tables.json")
+
+
+def grade(query: str, schema: SpiderSchema) -> str:
+    """The official difficulty of a gold query: easy, medium, hard or extra; ``unknown`` where it is outside the
+    official grammar."""
+    try:
+        return difficulty(parse_query(query, schema))
+    except SpiderSyntaxError:
+        return "unknown"

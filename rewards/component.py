@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from envs.environment import Environment
+from envs.errors import ConfigurationError
 from envs.verdict import Verdict
 
 
@@ -20,3 +22,14 @@ class Component:
     """The value for a judged verdict; None when this verdict cannot answer (no gold to compare with, for example)."""
     is_rate: bool = True
     """True when the value is always 0 or 1, so that its mean is a proportion."""
+    lacks: Callable[[Any], str | None] = lambda environment: None
+    """Asked with the environment: what it has to be told before its verdicts can answer; None when nothing."""
+
+
+def require_available(name: str, component: Component, environment: Environment[Any]) -> None:
+    """
+    Raises:
+        ConfigurationError: the environment's verdicts cannot answer the component as it is configured.
+    """
+    if (missing := component.lacks(environment)) is not None:
+        raise ConfigurationError(f"reward or metric '{name}' needs {missing}")

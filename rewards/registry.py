@@ -9,7 +9,7 @@ from rewards import general
 from rewards import json as json_rewards
 from rewards import math as math_rewards
 from rewards import sql as sql_rewards
-from rewards.component import Component
+from rewards.component import Component, require_available
 
 COMPONENTS: dict[str, Mapping[str, Component]] = {
     "json": {**general.COMPONENTS, **json_rewards.COMPONENTS},
@@ -22,6 +22,8 @@ def component(environment: Environment[Any], name: str) -> Component:
     """The component called ``name`` for an environment's verdicts.
 
     Raises:
-        ConfigurationError: the environment has no such component.
+        ConfigurationError: the environment has no such component, or is not configured for it.
     """
-    return choose(f"reward of environment '{environment.name}'", name, COMPONENTS[environment.name])
+    chosen = choose(f"reward of environment '{environment.name}'", name, COMPONENTS[environment.name])
+    require_available(name, chosen, environment)
+    return chosen

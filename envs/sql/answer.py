@@ -23,7 +23,7 @@ def extract_query(text: str) -> str | None:
 
 
 @lru_cache(maxsize=16_384)
-def orders_its_result(gold: str) -> bool:
+def orders_its_result(gold: str, dialect: str = "sqlite") -> bool:
     """True when the gold has an ORDER BY at its top level: one inside a subquery orders nothing.
 
     Raises:
@@ -32,7 +32,7 @@ def orders_its_result(gold: str) -> bool:
     if "order" not in gold.lower():
         return False  # most queries; parsing one takes longer than running it
     try:
-        statement = sqlglot.parse_one(gold, dialect="sqlite")
+        statement = sqlglot.parse_one(gold, dialect=dialect)
     except SqlglotError as error:
         raise ValueError(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
     except RecursionError as error:

@@ -4,12 +4,13 @@ What is not covered: that the question was understood. An answer is right when i
 task's database and on those of its test suite.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from envs.sql.answer import extract_query
-from envs.sql.executor.job import Judgement, JudgeJob, Outcome, Unjudged
+from envs.sql.executor.job import JudgeJob, Judgement, Outcome, Unjudged
 from envs.sql.executor.pool import WorkerPool
+from envs.sql.parsing.facts import ParsedFacts
 from envs.sql.task import SqlTask
 from envs.transcript import Transcript
 from envs.verdict import Verdict
@@ -36,6 +37,12 @@ class SqlVerdict(Verdict):
     """Tables and ``table.column`` that the answer was resolved to, sorted, in lower case."""
     gold_names: tuple[str, ...] = ()
     """The same for the gold."""
+    failed_instance: int | None = None
+    """The first database of the test suite on which the results differ, from 0."""
+    parsed: ParsedFacts | None = None
+    """What answer and gold have in common as text; None unless the environment's ``facts`` hold ``parsed``."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The official metrics that the environment's ``facts`` name."""
 
 
 def judge_episodes(episodes: Sequence[tuple[SqlTask, Transcript]], pool: WorkerPool) -> list[SqlVerdict]:
@@ -59,7 +66,12 @@ def _verdict(answer: str | None, is_truncated: bool, outcome: Outcome) -> SqlVer
         assert isinstance(outcome, Unjudged)
         return SqlVerdict(answer=answer, is_truncated=is_truncated, unjudged=outcome.reason)
     if answer is None:
-        return SqlVerdict(is_truncated=is_truncated, error="no answer", gold_names=outcome.gold_names)
+        return SqlVerdict(
+            is_truncated=is_truncated,
+            error="no answer",
+            gold_names=outcome.gold_names,
+            metrics=dict.fromkeys(outcome.metrics, 0.0),
+        )
     return SqlVerdict(
         answer=answer,
         is_correct=outcome.is_correct,
@@ -72,4 +84,7 @@ def _verdict(answer: str | None, is_truncated: bool, outcome: Outcome) -> SqlVer
         message=outcome.message,
         names=outcome.names,
         gold_names=outcome.gold_names,
+        failed_instance=outcome.failed_instance,
+        parsed=outcome.parsed,
+        metrics=outcome.metrics,
     )

@@ -50,9 +50,7 @@ def relevances(
     asked = words_of(question)
     found = {table.name: _weights(table, samples, descriptions, asked) for table in tables}
     spread = Counter(word for weights in found.values() for word in weights)
-    own = {
-        name: sum(weight / spread[word] for word, weight in weights.items()) for name, weights in found.items()
-    }
+    own = {name: sum(weight / spread[word] for word, weight in weights.items()) for name, weights in found.items()}
     neighbours: dict[str, set[str]] = {table.name: set() for table in tables}
     names = {table.name.lower(): table.name for table in tables}
     for table in tables:

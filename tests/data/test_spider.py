@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from data.spider import SpiderReader
-from data.spider_hardness import hardness
+from data.spider import SpiderReader, grade
 from envs.errors import ConfigurationError
 from envs.sql.databases.database import Database
+from envs.sql.metrics.spider_schema import SpiderSchema
 from envs.sql.task import SqlTask
 
 ROW = {"db_id": "zoo", "question": "How many animals?", "query": "SELECT count(*) FROM animal"}
@@ -123,5 +123,6 @@ def test_hub_questions_need_a_directory_of_databases() -> None:
         ("DROP TABLE t", "unknown"),
     ],
 )
-def test_hardness_follows_the_official_rules(query: str, expected: str) -> None:
-    assert hardness(query) == expected
+def test_difficulty_follows_the_official_rules(query: str, expected: str) -> None:
+    columns = ("name", "a", "b", "c", "d")
+    assert grade(query, SpiderSchema(tables={"t": columns, "u": columns})) == expected

@@ -44,7 +44,9 @@ def test_a_row_names_its_database_or_the_reader_does(home: Path) -> None:
 
 
 def test_bad_rows_are_skipped_and_counted(home: Path) -> None:
-    write(home, [ROW, {**ROW, "database": "gone.sqlite"}, {"question": "?", "query": "SELECT 1"}, 7, {**ROW, "query": ""}])
+    write(
+        home, [ROW, {**ROW, "database": "gone.sqlite"}, {"question": "?", "query": "SELECT 1"}, 7, {**ROW, "query": ""}]
+    )
     reading = SqlQuestionsReader(path=str(home)).read("train")
     assert len(reading.tasks) == 1
     assert reading.skipped == {"database missing": 1, "no database": 1, "no question": 1, "no query": 1}
@@ -74,7 +76,9 @@ def test_golds_are_translated_into_the_databases_dialect(home: Path) -> None:
         write(home, rows, split)
     options = {"path": str(home), "database": "zoo.duckdb", "dialect": "sqlite"}
     environment = SqlEnvironment()
-    reading = load_tasks(make_reader(DataConfig(reader="sql_questions", options=options), environment), environment, "train")
+    reading = load_tasks(
+        make_reader(DataConfig(reader="sql_questions", options=options), environment), environment, "train"
+    )
     (task,) = reading.tasks
     assert isinstance(task, SqlTask) and "'Ada'" in task.gold
     assert reading.skipped == {"a query that cannot be translated from sqlite to duckdb": 1}

@@ -11,7 +11,7 @@ import signal
 import struct
 from typing import Literal, get_args
 
-Phase = Literal["idle", "database", "gold", "query", "comparison", "test suite", "instance"]
+Phase = Literal["idle", "database", "gold", "query", "comparison", "facts", "test suite", "instance"]
 _PHASES: tuple[Phase, ...] = get_args(Phase)
 _NOTE = struct.Struct("qq")
 NOTE_BYTES = _NOTE.size

@@ -1,63 +1,49 @@
 """What a gold query says on the task's own database, and whether a prediction's result is the same.
 
-A gold can leave its result open: a tie at LIMIT, a column that GROUP BY does not determine, an ORDER BY with equal
-keys. Which rows come out, or in which order, is then the database's own affair, and a right prediction may come out
-otherwise. It shows when tables are scanned in the opposite direction. Where only the order differs, rows are compared
-as a bag (the test suite, whose databases have no such ties, still asks for the order); where the rows differ, either
-result is right.
+A gold can leave its result open: equal keys under ORDER BY, a tie at LIMIT, a column that GROUP BY does not determine.
+With a test suite, only what is certain of it is compared (``envs.sql.suite.certainty``), since the suite's databases
+have no such ties and judge the rest. Without one the gold's own result is taken at its word, as official scripts do.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from envs.sql.comparison import are_equal
-from envs.sql.databases.connection import Connection
-from envs.sql.databases.execution import ExecutionLimits, QueryResult
+from envs.sql.databases.execution import QueryResult
+from envs.sql.suite.certainty import Certainty
 
 
 @dataclass(kw_only=True)
 class Gold:
     """A gold's result on the task's own database."""
 
-    query: str
     result: QueryResult
     names: tuple[str, ...]
     is_ordered: bool
-    _alternative: QueryResult | None = field(default=None, init=False)
-    _is_reversal_known: bool = field(default=False, init=False)
+    find_certainty: Callable[[], Certainty] | None
+    """Looks at the real rows; asked when a result differs, and once. None without a test suite."""
+    _certainty: Certainty | None = field(default=None, init=False)
 
-    def is_same(self, predicted: QueryResult, connection: Connection, limits: ExecutionLimits) -> bool:
-        """True when ``predicted`` is one of the gold's possible results.
+    def is_same(self, predicted: QueryResult) -> bool:
+        """True when ``predicted`` is a result that the gold could have had as well.
 
         Raises:
             UndecidedError: the comparison became too long.
         """
-        if _same(self.result, predicted, is_ordered=self.is_ordered):
-            return True
-        if len(predicted.columns) != len(self.result.columns) or not self._reveal(connection, limits):
+        if len(self.result.columns) != len(predicted.columns):
             return False
-        return _same(self.result, predicted, is_ordered=self.is_ordered) or (
-            self._alternative is not None and _same(self._alternative, predicted, is_ordered=self.is_ordered)
-        )
-
-    def _reveal(self, connection: Connection, limits: ExecutionLimits) -> bool:
-        """Scans backwards, once; True when that showed that the gold leaves its result open."""
-        if not self._is_reversal_known:
-            self._is_reversal_known = True
-            backwards = connection.execute_reversed(self.query, limits)
-            if isinstance(backwards, QueryResult) and not _same(self.result, backwards, is_ordered=self.is_ordered):
-                if self.is_ordered and _same(self.result, backwards, is_ordered=False):
-                    self.is_ordered = False
-                else:
-                    self._alternative = backwards
-                return True
-        return self._alternative is not None
-
-
-def _same(gold: QueryResult, predicted: QueryResult, *, is_ordered: bool) -> bool:
-    return are_equal(
-        gold.rows,
-        predicted.rows,
-        is_ordered=is_ordered,
-        gold_width=len(gold.columns),
-        predicted_width=len(predicted.columns),
-    )
+        if are_equal(
+            self.result.rows,
+            predicted.rows,
+            is_ordered=self.is_ordered,
+            gold_width=len(self.result.columns),
+            predicted_width=len(predicted.columns),
+        ):
+            return True
+        if self.find_certainty is None:
+            return False
+        if self._certainty is None:
+            self._certainty = self.find_certainty()
+        if self._certainty == Certainty():
+            return False
+        return self._certainty.agrees(self.result, predicted, is_ordered=self.is_ordered)

@@ -1,9 +1,15 @@
 """What can be asked of the executor, and what it answers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import Execution
+from envs.sql.parsing.facts import ParsedFacts
+
+Fact = Literal["parsed", "spider_execution", "spider_exact_match", "bird_execution", "soft_f1", "r_ves"]
+"""What can be said of an answer on request: ``parsed``, the agreement of the texts; the others, official metrics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +50,10 @@ class Judgement:
     names: tuple[str, ...] = ()
     """Tables and ``table.column`` that the query was resolved to, sorted, in lower case."""
     gold_names: tuple[str, ...] = ()
+    parsed: ParsedFacts | None = None
+    """What prediction and gold have in common as text, where that was asked for."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The official metrics that were asked for and could be had."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,19 +11,17 @@ from envs.sql.answer import orders_its_result
 from envs.sql.comparison import UndecidedError
 from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
-from envs.sql.databases.execution import (
-    DatabaseFault,
-    DatabaseFaultError,
-    Execution,
-    QueryError,
-    QueryResult,
-)
+from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError, Execution, QueryError, QueryResult
 from envs.sql.executor.deadline import START_SECONDS, Deadline, Phase
+from envs.sql.executor.facts import Answer, FactFinder
 from envs.sql.executor.gold import Gold
-from envs.sql.executor.job import ExecuteJob, Judgement, JudgeJob, Unjudged
+from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement, Unjudged
 from envs.sql.executor.memo import Memo
 from envs.sql.executor.settings import ExecutorSettings
+from envs.sql.executor.suites import Suites
 from envs.sql.executor.warm import WarmConnections
+from envs.sql.suite.certainty import Certainty, examine
+from envs.sql.suite.query import ParsedQuery
 
 COMPARISON_SECONDS = 5.0
 JUDGEMENT_BYTES = 2_000
@@ -44,6 +42,8 @@ class Judge:
         self._executions: Memo[Execution] = Memo(settings.cache_bytes // 2, _execution_bytes)
         self._golds: Memo[Gold] = Memo(settings.cache_bytes // 4, lambda gold: _execution_bytes(gold.result))
         self._judgements: Memo[Judgement] = Memo(settings.cache_bytes // 4, lambda _: JUDGEMENT_BYTES)
+        self._suites = Suites(settings.suite, settings.limits, deadline) if settings.suite else None
+        self._facts = FactFinder(facts=settings.facts, limits=settings.limits, deadline=deadline)
 
     def execute(self, job: ExecuteJob) -> Execution:
         """What comes of one query."""
@@ -93,26 +93,46 @@ class Judge:
         predicted = self._execute(connection, job.database, job.query, "query")
         if isinstance(predicted, DatabaseFault):
             raise DatabaseFaultError(predicted.message)
+        answer = Answer(job=job, connection=connection, gold=gold.result, predicted=predicted)
+        names = self._facts.names(answer.connection, job.database, job.query, predicted)
+        parsed, metrics = self._facts.parsed(answer), self._facts.metrics(answer)
         if isinstance(predicted, QueryError):
             return Judgement(
                 error=predicted.category,
                 message=predicted.message,
                 is_parsed=predicted.is_parsed,
-                names=names_of(predicted.reads),
+                names=names,
                 gold_names=gold.names,
+                parsed=parsed,
+                metrics=metrics,
             )
-        self._deadline.allow("comparison", COMPARISON_SECONDS + self._limits.seconds)
-        is_same = gold.is_same(predicted, connection, self._limits)
+        self._deadline.allow("comparison", COMPARISON_SECONDS)
+        agrees_on_database = gold.is_same(predicted)
+        failed_instance = self._failed_instance(connection, job, gold) if agrees_on_database else None
+        is_correct = agrees_on_database and failed_instance is None
         return Judgement(
-            is_correct=is_same,
-            error=None if is_same else "wrong result",
+            is_correct=is_correct,
+            error=None if is_correct else "wrong result",
             is_parsed=True,
             is_executed=True,
-            agrees_on_database=is_same,
+            agrees_on_database=agrees_on_database,
+            failed_instance=failed_instance,
             row_count=len(predicted.rows),
-            names=names_of(predicted.reads),
+            names=names,
             gold_names=gold.names,
+            parsed=parsed,
+            metrics=metrics,
         )
+
+    def _failed_instance(self, connection: Connection, job: JudgeJob, gold: Gold) -> int | None:
+        """The first database of the test suite on which prediction and gold part."""
+        if self._suites is None or (job.query == job.gold and gold.result.rows):
+            return None
+        suite = self._suites.get(job.database, connection, job.gold)
+        if suite.defect is not None and not gold.result.rows:
+            # Whatever returns nothing would pass for right: the task is worth nothing.
+            raise UnjudgedError(f"gold: its result is empty, and {suite.defect}")
+        return None if job.query == job.gold else self._suites.failed_instance(job.database, suite, job.query)
 
     def _gold(self, connection: Connection, job: JudgeJob) -> Gold:
         key: Hashable = (job.database, connection.identity, job.gold)
@@ -129,16 +149,30 @@ class Judge:
         if isinstance(execution, QueryError):
             raise UnjudgedError(f"gold: {execution.category}: {execution.message}")
         try:
-            is_ordered = orders_its_result(job.gold)
+            is_ordered = orders_its_result(job.gold, job.database.dialect)
         except ValueError as error:
             raise UnjudgedError(f"gold: {error}") from error
-        return Gold(query=job.gold, result=execution, names=names_of(execution.reads), is_ordered=is_ordered)
 
+        def find_certainty() -> Certainty:
+            return self._certainty(job, execution)
 
-def names_of(reads: frozenset[tuple[str, str]]) -> tuple[str, ...]:
-    """Tables and ``table.column``, sorted, in lower case."""
-    lowered = {(table.lower(), column.lower()) for table, column in reads}
-    return tuple(sorted({table for table, _ in lowered} | {f"{table}.{column}" for table, column in lowered if column}))
+        return Gold(
+            result=execution,
+            names=self._facts.names(connection, job.database, job.gold, execution),
+            is_ordered=is_ordered,
+            find_certainty=find_certainty if self._suites is not None else None,
+        )
+
+    def _certainty(self, job: JudgeJob, result: QueryResult) -> Certainty:
+        connection = self._connection(job.database)  # not that of the gold's first run, which may be closed by now
+        tables = self._facts.tables(connection, job.database.location)
+        try:
+            query = ParsedQuery(job.gold, job.database.dialect, tables)
+        except ValueError:  # nothing is known of a gold that cannot be taken apart: its result counts as it is
+            return Certainty()
+        # A handful of queries over the real rows, each within the limits.
+        self._deadline.allow("gold", 8 * self._limits.seconds)
+        return examine(query, job.gold, result, connection, self._limits)
 
 
 def _execution_bytes(execution: Execution) -> int:

@@ -2,9 +2,11 @@
 
 import os
 from dataclasses import dataclass, field
+from typing import get_args
 
-from envs.errors import ConfigurationError
+from envs.errors import ConfigurationError, nearest
 from envs.sql.databases.execution import ExecutionLimits
+from envs.sql.executor.job import Fact
 from envs.sql.suite.settings import SuiteSettings
 
 
@@ -16,14 +18,21 @@ class ExecutorSettings:
     """What one query may cost."""
     suite: SuiteSettings | None = field(default_factory=SuiteSettings)
     """The fuzzed databases that an answer must agree on beside the task's own; null for the task's own alone."""
+    facts: tuple[str, ...] = ()
+    """What is said of an answer besides: any of ``envs.sql.executor.job.Fact``. Components that need one name it."""
     workers: int | None = None
     """Processes; by default the machine's cores, divided by the training processes on it (``LOCAL_WORLD_SIZE``)."""
     worker_bytes: int = 2_147_483_648
     """Address space of one worker. What would pass it is ``too large``."""
-    cache_bytes: int = 67_108_864
+    cache_bytes: int = 134_217_728
     """Results that one worker keeps for the next query on the same database."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "facts", tuple(self.facts))
+        known = get_args(Fact)
+        for fact in self.facts:
+            if fact not in known:
+                raise ConfigurationError(f"sql: unknown fact '{fact}'{nearest(fact, known)}; known: {', '.join(known)}")
         if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):
             raise ConfigurationError(f"sql: workers is {self.workers!r}; expected an integer from 1, or null")
         for name in ("worker_bytes", "cache_bytes"):

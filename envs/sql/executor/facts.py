@@ -1,0 +1,157 @@
+"""What is said of an answer beyond right or wrong, where a configuration asks for it: official metrics, parsed facts.
+
+The official metrics are what their scripts say on the task's own database. Differences that remain: Spider's
+foreign keys are the database's own here, in the script those of ``tables.json``.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from envs.sql.comparison import UndecidedError
+from envs.sql.databases.connection import Connection
+from envs.sql.databases.database import Database
+from envs.sql.databases.execution import DatabaseFault, Execution, ExecutionLimits, QueryResult
+from envs.sql.databases.schema import Table
+from envs.sql.executor.deadline import Deadline
+from envs.sql.executor.job import Fact, JudgeJob
+from envs.sql.metrics.bird_execution import is_bird_match, r_ves_reward, soft_f1
+from envs.sql.metrics.spider_exact_match import exact_match
+from envs.sql.metrics.spider_execution import is_execution_match
+from envs.sql.metrics.spider_preparation import is_order_compared, prepare_query
+from envs.sql.metrics.spider_schema import schema_from_tables
+from envs.sql.metrics.spider_tokens import SpiderSyntaxError
+from envs.sql.parsing.facts import ParsedFacts, compare_queries
+from envs.sql.parsing.names import used_names
+
+VES_REPETITIONS = 100
+"""As in the official script."""
+PARSING_SECONDS = 5.0
+COMPARISON_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A query that was run beside its gold."""
+
+    job: JudgeJob
+    connection: Connection
+    gold: QueryResult
+    predicted: Execution
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactFinder:
+    """Finds the facts that the settings name."""
+
+    facts: tuple[Fact, ...]
+    limits: ExecutionLimits
+    deadline: Deadline
+    _tables: dict[str, tuple[object, tuple[Table, ...]]] = field(default_factory=dict)
+
+    def names(self, connection: Connection, database: Database, query: str, execution: Execution) -> tuple[str, ...]:
+        """Tables and ``table.column`` that a query was resolved to, sorted, in lower case: by the database, where it
+        tells (SQLite), else by its text.
+        """
+        if isinstance(execution, DatabaseFault):
+            return ()
+        if database.kind != "sqlite":
+            self.deadline.allow("facts", PARSING_SECONDS)
+            return tuple(sorted(used_names(query, self._schema(connection, database), database.dialect) or ()))
+        lowered = {(table.lower(), column.lower()) for table, column in execution.reads}
+        return tuple(
+            sorted({table for table, _ in lowered} | {f"{table}.{column}" for table, column in lowered if column})
+        )
+
+    def parsed(self, answer: Answer) -> ParsedFacts | None:
+        """What prediction and gold have in common as text; None when not asked for, or when the gold has no tree."""
+        if "parsed" not in self.facts:
+            return None
+        schema = self._schema(answer.connection, answer.job.database)
+        self.deadline.allow("facts", PARSING_SECONDS)
+        try:
+            return compare_queries(answer.job.query, answer.job.gold, schema, answer.job.database.dialect)
+        except ValueError:
+            return None
+
+    def metrics(self, answer: Answer) -> dict[str, float]:
+        """The official metrics that are asked for, by name. One that cannot be had is left out."""
+        measured = {name: measure(self, answer) for name, measure in _METRICS.items() if name in self.facts}
+        return {name: value for name, value in measured.items() if value is not None}
+
+    def tables(self, connection: Connection, location: str) -> tuple[Table, ...]:
+        """The schema, read once for each state of the database.
+
+        Raises:
+            DatabaseFaultError: it cannot be read.
+        """
+        known = self._tables.get(location)
+        if known is None or known[0] != connection.identity:
+            if len(self._tables) >= 256:
+                self._tables.clear()
+            known = self._tables[location] = (connection.identity, connection.tables())
+        return known[1]
+
+    def _schema(self, connection: Connection, database: Database) -> dict[str, tuple[str, ...]]:
+        tables = self.tables(connection, database.location)
+        return {table.name: tuple(column.name for column in table.columns) for table in tables}
+
+    def spider_execution(self, answer: Answer) -> float | None:
+        """Spider's execution accuracy: both texts as its script mends them, and its comparison."""
+        results = [self._execute(answer, prepare_query(text)) for text in (answer.job.gold, answer.job.query)]
+        gold, predicted = results
+        if not isinstance(gold, QueryResult):
+            return None
+        if not isinstance(predicted, QueryResult):
+            return 0.0
+        self.deadline.allow("comparison", COMPARISON_SECONDS)
+        try:
+            is_match = is_execution_match(gold.rows, predicted.rows, is_ordered=is_order_compared(answer.job.gold))
+        except UndecidedError:
+            return None
+        return float(is_match)
+
+    def spider_exact_match(self, answer: Answer) -> float | None:
+        """Spider's exact-set match."""
+        schema = schema_from_tables(self.tables(answer.connection, answer.job.database.location))
+        self.deadline.allow("facts", PARSING_SECONDS)
+        try:
+            verdict = exact_match(answer.job.query, answer.job.gold, schema, should_fill_value_slots=False)
+        except SpiderSyntaxError:  # of the gold: the official script stops there
+            return None
+        return float(verdict.is_match)
+
+    def bird_execution(self, answer: Answer) -> float:
+        """BIRD's execution accuracy."""
+        predicted = answer.predicted
+        return float(isinstance(predicted, QueryResult) and is_bird_match(answer.gold.rows, predicted.rows))
+
+    def soft_f1(self, answer: Answer) -> float:
+        """BIRD's Soft-F1."""
+        self.deadline.allow("comparison", COMPARISON_SECONDS)
+        return soft_f1(answer.gold.rows, answer.predicted.rows) if isinstance(answer.predicted, QueryResult) else 0.0
+
+    def r_ves(self, answer: Answer) -> float:
+        """BIRD's reward for efficiency, from 0 to 1.25, timed here in turn with the gold."""
+        if not self.bird_execution(answer):
+            return 0.0
+        times: tuple[list[float], list[float]] = ([], [])
+        for _ in range(VES_REPETITIONS):
+            for seconds, query in zip(times, (answer.job.gold, answer.job.query), strict=True):
+                start = time.perf_counter()
+                self._execute(answer, query)
+                seconds.append(time.perf_counter() - start)
+        return r_ves_reward(*times, is_correct=True)
+
+    def _execute(self, answer: Answer, query: str) -> Execution:
+        self.deadline.allow("query", self.limits.seconds)
+        return answer.connection.execute(query, self.limits)
+
+
+_METRICS: Mapping[str, Callable[[FactFinder, Answer], float | None]] = {
+    "spider_execution": FactFinder.spider_execution,
+    "spider_exact_match": FactFinder.spider_exact_match,
+    "bird_execution": FactFinder.bird_execution,
+    "soft_f1": FactFinder.soft_f1,
+    "r_ves": FactFinder.r_ves,
+}

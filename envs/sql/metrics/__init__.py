@@ -1,0 +1,1 @@
+"""The official text-to-SQL metrics of Spider and BIRD as pure functions: what published tables are computed with."""
