@@ -37,7 +37,7 @@ from pathlib import Path
 from data.spider import SpiderReader
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import ExecutionLimits
-from envs.sql.executor.job import ExecuteJob, Judgement, JudgeJob
+from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.suite.settings import SuiteSettings

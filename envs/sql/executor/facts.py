@@ -14,7 +14,7 @@ from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFault, Execution, ExecutionLimits, QueryResult
 from envs.sql.databases.schema import Table
 from envs.sql.executor.deadline import Deadline
-from envs.sql.executor.job import Fact, JudgeJob
+from envs.sql.executor.job import JudgeJob
 from envs.sql.metrics.bird_execution import is_bird_match, r_ves_reward, soft_f1
 from envs.sql.metrics.spider_exact_match import exact_match
 from envs.sql.metrics.spider_execution import is_execution_match
@@ -44,7 +44,8 @@ class Answer:
 class FactFinder:
     """Finds the facts that the settings name."""
 
-    facts: tuple[Fact, ...]
+    facts: tuple[str, ...]
+    """Of ``envs.sql.executor.job.Fact``."""
     limits: ExecutionLimits
     deadline: Deadline
     _tables: dict[str, tuple[object, tuple[Table, ...]]] = field(default_factory=dict)

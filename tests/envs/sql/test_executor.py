@@ -16,7 +16,7 @@ import pytest
 from envs.errors import ConfigurationError
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFault, ExecutionLimits, QueryError, QueryResult
-from envs.sql.executor.job import ExecuteJob, Judgement, JudgeJob, Outcome, Unjudged
+from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement, Outcome, Unjudged
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
 
@@ -88,9 +88,7 @@ def test_a_result_larger_than_any_buffer_arrives_whole(pool: WorkerPool, databas
 
 
 @pytest.mark.parametrize("query", [STUBBORN, ENDLESS])
-def test_a_query_over_its_limit_is_a_timeout_and_harms_no_other(
-    pool: WorkerPool, database: Path, query: str
-) -> None:
+def test_a_query_over_its_limit_is_a_timeout_and_harms_no_other(pool: WorkerPool, database: Path, query: str) -> None:
     jobs = [judge_job(database, query), *[judge_job(database, GOLD + " " * blank) for blank in range(60)]]
     first, *others = map(judged, pool.run(jobs))
     assert (first.error, first.is_correct) == ("timeout", False)
