@@ -31,7 +31,7 @@ class SqlEnvironment:
     """In training tasks the tables that the gold reads are never left out; false treats them like the others."""
     executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     """Limits, test suite and workers; a configuration gives it as a mapping of the fields of ``ExecutorSettings``."""
-    count_tokens: TokenCounter = field(default=estimated_tokens, init=False, compare=False)
+    count_tokens: TokenCounter = field(default_factory=lambda: estimated_tokens, init=False, compare=False)
     """Measures ``schema_tokens``; no option, but set by ``with_token_counter``."""
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from envs.sql.answer import extract_query
 from envs.sql.executor.job import JudgeJob, Judgement, Outcome, Unjudged
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.parsing.facts import ParsedFacts
+from envs.sql.suite.agreement import Disagreement
 from envs.sql.task import SqlTask
 from envs.transcript import Transcript
 from envs.verdict import Verdict
@@ -37,8 +38,8 @@ class SqlVerdict(Verdict):
     """Tables and ``table.column`` that the answer was resolved to, sorted, in lower case."""
     gold_names: tuple[str, ...] = ()
     """The same for the gold."""
-    failed_instance: int | None = None
-    """The first database of the test suite on which the results differ, from 0."""
+    disagreement: Disagreement | None = None
+    """Where in the test suite the results first differ; None where they do not, or were not compared."""
     parsed: ParsedFacts | None = None
     """What answer and gold have in common as text; None unless the environment's ``facts`` hold ``parsed``."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -84,7 +85,7 @@ def _verdict(answer: str | None, is_truncated: bool, outcome: Outcome) -> SqlVer
         message=outcome.message,
         names=outcome.names,
         gold_names=outcome.gold_names,
-        failed_instance=outcome.failed_instance,
+        disagreement=outcome.disagreement,
         parsed=outcome.parsed,
         metrics=outcome.metrics,
     )

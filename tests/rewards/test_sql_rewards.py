@@ -2,7 +2,12 @@
 
 import pytest
 
+from envs.errors import ConfigurationError
+from envs.sql.environment import SqlEnvironment
+from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.judge import SqlVerdict
+from envs.sql.parsing.facts import ParsedFacts
+from rewards.composite import Composite, PartConfig
 from rewards.sql import COMPONENTS
 
 
@@ -46,6 +51,48 @@ def test_naming_every_column_does_not_pay() -> None:
     assert measure("schema_linking", everything) < measure("schema_linking", SqlVerdict(names=("t",), gold_names=gold))
 
 
-def test_only_the_overlap_is_no_rate() -> None:
-    assert {name for name, component in COMPONENTS.items() if not component.is_rate} == {"schema_linking"}
+def test_what_is_no_rate_says_so() -> None:
+    shares = {"schema_linking", "column_overlap", "clause_overlap", "soft_f1", "r_ves"}
+    assert {name for name, component in COMPONENTS.items() if not component.is_rate} == shares
     assert {component.verdict for component in COMPONENTS.values()} == {SqlVerdict}
+
+
+FACTS = ParsedFacts(
+    is_exact=False,
+    table_jaccard=1.0,
+    column_jaccard=0.25,
+    clause_scores={"select": 1.0, "where": 0.5, "limit": None},
+    error=None,
+)
+
+
+def test_what_the_texts_share_is_paid_by_the_part_that_they_share() -> None:
+    verdict = SqlVerdict(answer="x", parsed=FACTS)
+    assert (measure("exact", verdict), measure("column_overlap", verdict), measure("clause_overlap", verdict)) == (
+        0.0,
+        0.25,
+        0.75,
+    )
+
+
+@pytest.mark.parametrize("name", ["exact", "column_overlap", "clause_overlap", "soft_f1", "spider_exact_match"])
+def test_an_answer_that_is_not_there_is_worth_nothing_and_one_that_cannot_be_measured_is_none(name: str) -> None:
+    assert measure(name, SqlVerdict(error="no answer")) == 0.0
+    assert measure(name, SqlVerdict(answer="x")) is None
+
+
+def test_official_metrics_are_in_the_unit_interval() -> None:
+    verdict = SqlVerdict(answer="x", metrics={"soft_f1": 0.5, "r_ves": 1.25})
+    assert (measure("soft_f1", verdict), measure("r_ves", verdict)) == (0.5, 1.0)
+
+
+def test_a_component_whose_facts_nobody_asked_for_is_refused() -> None:
+    parts = {"soft_f1": PartConfig(weight=1.0)}
+    with pytest.raises(ConfigurationError, match="facts to hold 'soft_f1'"):
+        Composite(SqlEnvironment(), parts)
+    Composite(SqlEnvironment(executor=ExecutorSettings(facts=("soft_f1",))), parts)
+
+
+def test_right_by_luck_is_seen_beside_right() -> None:
+    lucky = SqlVerdict(answer="x", is_executed=True, agrees_on_database=True, error="wrong result")
+    assert (measure("agrees_on_database", lucky), lucky.is_correct) == (1.0, False)

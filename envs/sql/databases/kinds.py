@@ -9,6 +9,8 @@ from envs.sql.databases.connection import Connection, Scratch
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import ExecutionLimits
 
+ScratchOpener = Callable[[Database, ExecutionLimits], Scratch]
+
 _MODULES = {
     "sqlite": ("envs.sql.databases.sqlite", "Sqlite"),
     "duckdb": ("envs.sql.databases.duckdb", "Duckdb"),

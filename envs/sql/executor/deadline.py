@@ -13,11 +13,10 @@ from typing import Literal, get_args
 
 Phase = Literal["idle", "database", "gold", "query", "comparison", "facts", "test suite", "instance"]
 _PHASES: tuple[Phase, ...] = get_args(Phase)
+_NUMBERS = {phase: number for number, phase in enumerate(_PHASES)}
 _NOTE = struct.Struct("qq")
 NOTE_BYTES = _NOTE.size
 
-START_SECONDS = 30.0
-"""What opening a connection may take, waiting for a lock or for a server included."""
 GRACE_SECONDS = 0.025
 """How long after its limit a query that the database did not end is ended with its worker."""
 
@@ -34,6 +33,8 @@ class Deadline:
     def __init__(self, note: mmap.mmap) -> None:
         self._note = note
         self._number = -1
+        self.phase: Phase = "idle"
+        """What the worker does next, for the note."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
 
@@ -41,12 +42,13 @@ class Deadline:
         """From now on the worker runs job ``number``."""
         self._number = number
 
-    def allow(self, phase: Phase, seconds: float) -> None:
+    def allow(self, seconds: float) -> None:
         """The worker may take ``seconds``, and the grace, for what it does next."""
-        _NOTE.pack_into(self._note, 0, self._number, _PHASES.index(phase))
+        _NOTE.pack_into(self._note, 0, self._number, _NUMBERS[self.phase])
         signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
 
     def stop(self) -> None:
         """The job is done; waiting for the next one has no end."""
         signal.setitimer(signal.ITIMER_REAL, 0)
+        self.phase = "idle"
         _NOTE.pack_into(self._note, 0, -1, 0)

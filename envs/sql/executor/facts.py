@@ -13,7 +13,7 @@ from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFault, Execution, ExecutionLimits, QueryResult
 from envs.sql.databases.schema import Table
-from envs.sql.executor.deadline import Deadline
+from envs.sql.executor.deadline import Deadline, Phase
 from envs.sql.executor.job import JudgeJob
 from envs.sql.metrics.bird_execution import is_bird_match, r_ves_reward, soft_f1
 from envs.sql.metrics.spider_exact_match import exact_match
@@ -57,7 +57,7 @@ class FactFinder:
         if isinstance(execution, DatabaseFault):
             return ()
         if database.kind != "sqlite":
-            self.deadline.allow("facts", PARSING_SECONDS)
+            self._begin("facts", PARSING_SECONDS)
             return tuple(sorted(used_names(query, self._schema(connection, database), database.dialect) or ()))
         lowered = {(table.lower(), column.lower()) for table, column in execution.reads}
         return tuple(
@@ -69,7 +69,7 @@ class FactFinder:
         if "parsed" not in self.facts:
             return None
         schema = self._schema(answer.connection, answer.job.database)
-        self.deadline.allow("facts", PARSING_SECONDS)
+        self._begin("facts", PARSING_SECONDS)
         try:
             return compare_queries(answer.job.query, answer.job.gold, schema, answer.job.database.dialect)
         except ValueError:
@@ -105,7 +105,7 @@ class FactFinder:
             return None
         if not isinstance(predicted, QueryResult):
             return 0.0
-        self.deadline.allow("comparison", COMPARISON_SECONDS)
+        self._begin("comparison", COMPARISON_SECONDS)
         try:
             is_match = is_execution_match(gold.rows, predicted.rows, is_ordered=is_order_compared(answer.job.gold))
         except UndecidedError:
@@ -115,7 +115,7 @@ class FactFinder:
     def spider_exact_match(self, answer: Answer) -> float | None:
         """Spider's exact-set match."""
         schema = schema_from_tables(self.tables(answer.connection, answer.job.database.location))
-        self.deadline.allow("facts", PARSING_SECONDS)
+        self._begin("facts", PARSING_SECONDS)
         try:
             verdict = exact_match(answer.job.query, answer.job.gold, schema, should_fill_value_slots=False)
         except SpiderSyntaxError:  # of the gold: the official script stops there
@@ -129,7 +129,7 @@ class FactFinder:
 
     def soft_f1(self, answer: Answer) -> float:
         """BIRD's Soft-F1."""
-        self.deadline.allow("comparison", COMPARISON_SECONDS)
+        self._begin("comparison", COMPARISON_SECONDS)
         return soft_f1(answer.gold.rows, answer.predicted.rows) if isinstance(answer.predicted, QueryResult) else 0.0
 
     def r_ves(self, answer: Answer) -> float:
@@ -144,8 +144,12 @@ class FactFinder:
                 seconds.append(time.perf_counter() - start)
         return r_ves_reward(*times, is_correct=True)
 
+    def _begin(self, phase: Phase, seconds: float) -> None:
+        self.deadline.phase = phase
+        self.deadline.allow(seconds)
+
     def _execute(self, answer: Answer, query: str) -> Execution:
-        self.deadline.allow("query", self.limits.seconds)
+        self.deadline.phase = "query"
         return answer.connection.execute(query, self.limits)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import Execution
 from envs.sql.parsing.facts import ParsedFacts
+from envs.sql.suite.agreement import Disagreement
 
 Fact = Literal["parsed", "spider_execution", "spider_exact_match", "bird_execution", "soft_f1", "r_ves"]
 """What can be said of an answer on request: ``parsed``, the agreement of the texts; the others, official metrics."""
@@ -43,8 +44,8 @@ class Judgement:
     is_executed: bool = False
     agrees_on_database: bool = False
     """The same result as the gold on the task's own database, whatever the test suite says."""
-    failed_instance: int | None = None
-    """The first database of the test suite on which the results differ, from 0."""
+    disagreement: Disagreement | None = None
+    """Where in the test suite the results first differ; None where they do not, or were not compared."""
     row_count: int | None = None
     """Rows on the task's own database; None when it did not run."""
     names: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from envs.sql.comparison import UndecidedError
 from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError, Execution, QueryError, QueryResult
-from envs.sql.executor.deadline import START_SECONDS, Deadline, Phase
+from envs.sql.executor.deadline import Deadline, Phase
 from envs.sql.executor.facts import Answer, FactFinder
 from envs.sql.executor.gold import Gold
 from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement, Unjudged
@@ -20,6 +20,7 @@ from envs.sql.executor.memo import Memo
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.suites import Suites
 from envs.sql.executor.warm import WarmConnections
+from envs.sql.suite.agreement import Disagreement
 from envs.sql.suite.certainty import Certainty, examine
 from envs.sql.suite.query import ParsedQuery
 
@@ -38,7 +39,7 @@ class Judge:
     def __init__(self, settings: ExecutorSettings, deadline: Deadline) -> None:
         self._limits = settings.limits
         self._deadline = deadline
-        self._connections = WarmConnections(settings.limits)
+        self._connections = WarmConnections(settings.limits, deadline)
         self._executions: Memo[Execution] = Memo(settings.cache_bytes // 2, _execution_bytes)
         self._golds: Memo[Gold] = Memo(settings.cache_bytes // 4, lambda gold: _execution_bytes(gold.result))
         self._judgements: Memo[Judgement] = Memo(settings.cache_bytes // 4, lambda _: JUDGEMENT_BYTES)
@@ -72,7 +73,7 @@ class Judge:
             return Unjudged(reason="memory: the worker's limit was reached")
 
     def _connection(self, database: Database) -> Connection:
-        self._deadline.allow("database", START_SECONDS)
+        self._deadline.phase = "database"
         try:
             return self._connections.get(database)
         except ConfigurationError as error:  # a driver that is not installed
@@ -82,7 +83,7 @@ class Judge:
         key = (database, connection.identity, query)
         execution = self._executions.get(key)
         if execution is None:
-            self._deadline.allow(phase, self._limits.seconds)
+            self._deadline.phase = phase
             execution = connection.execute(query, self._limits)
             if not isinstance(execution, DatabaseFault):  # a lock passes
                 self._executions.put(key, execution)
@@ -106,17 +107,18 @@ class Judge:
                 parsed=parsed,
                 metrics=metrics,
             )
-        self._deadline.allow("comparison", COMPARISON_SECONDS)
+        self._deadline.phase = "comparison"
+        self._deadline.allow(COMPARISON_SECONDS)
         agrees_on_database = gold.is_same(predicted)
-        failed_instance = self._failed_instance(connection, job, gold) if agrees_on_database else None
-        is_correct = agrees_on_database and failed_instance is None
+        disagreement = self._disagreement(connection, job, gold) if agrees_on_database else None
+        is_correct = agrees_on_database and disagreement is None
         return Judgement(
             is_correct=is_correct,
             error=None if is_correct else "wrong result",
             is_parsed=True,
             is_executed=True,
             agrees_on_database=agrees_on_database,
-            failed_instance=failed_instance,
+            disagreement=disagreement,
             row_count=len(predicted.rows),
             names=names,
             gold_names=gold.names,
@@ -124,15 +126,17 @@ class Judge:
             metrics=metrics,
         )
 
-    def _failed_instance(self, connection: Connection, job: JudgeJob, gold: Gold) -> int | None:
-        """The first database of the test suite on which prediction and gold part."""
+    def _disagreement(self, connection: Connection, job: JudgeJob, gold: Gold) -> Disagreement | None:
+        """Where in the test suite prediction and gold part."""
         if self._suites is None or (job.query == job.gold and gold.result.rows):
             return None
-        suite = self._suites.get(job.database, connection, job.gold)
-        if suite.defect is not None and not gold.result.rows:
-            # Whatever returns nothing would pass for right: the task is worth nothing.
-            raise UnjudgedError(f"gold: its result is empty, and {suite.defect}")
-        return None if job.query == job.gold else self._suites.failed_instance(job.database, suite, job.query)
+        if not gold.result.rows:
+            defect = self._suites.defect(job.database, connection, job.gold)
+            if defect is not None:  # whatever returns nothing would pass for right: the task is worth nothing
+                raise UnjudgedError(f"gold: its result is empty, and {defect}")
+        if job.query == job.gold:
+            return None
+        return self._suites.disagreement(job.database, connection, job.gold, job.query)
 
     def _gold(self, connection: Connection, job: JudgeJob) -> Gold:
         key: Hashable = (job.database, connection.identity, job.gold)
@@ -170,8 +174,7 @@ class Judge:
             query = ParsedQuery(job.gold, job.database.dialect, tables)
         except ValueError:  # nothing is known of a gold that cannot be taken apart: its result counts as it is
             return Certainty()
-        # A handful of queries over the real rows, each within the limits.
-        self._deadline.allow("gold", 8 * self._limits.seconds)
+        self._deadline.phase = "gold"
         return examine(query, job.gold, result, connection, self._limits)
 
 

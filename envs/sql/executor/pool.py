@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from zlib import crc32
 
 from envs.sql.databases.execution import DatabaseFault, QueryError
-from envs.sql.executor.deadline import START_SECONDS, Phase
+from envs.sql.executor.deadline import Phase
 from envs.sql.executor.job import ExecuteJob, Job, Judgement, Outcome, Unjudged
 from envs.sql.executor.process import WorkerProcess
 from envs.sql.executor.settings import ExecutorSettings
@@ -34,7 +34,7 @@ DELIVERIES = 5
 """How often a job is given out that no worker ever came to."""
 
 FAILED_STARTS = 3
-"""How often in a row a worker may die before any has said that it is ready."""
+"""How often in a row, for each worker, one may end with an error before any has answered."""
 
 
 class _Batch:
@@ -206,7 +206,7 @@ class WorkerPool:
     def _replace(self, worker: _Worker) -> None:
         self._selector.unregister(worker.process.channel.socket)
         ended_by, number, phase = worker.process.end()
-        self._start_again(worker)
+        self._start_again(worker, has_crashed=ended_by == 0)
         left, worker.in_flight = worker.in_flight, {}
         culprit = left.pop(number, None)
         for order in reversed(left.values()):
@@ -217,9 +217,9 @@ class WorkerPool:
         if culprit is not None:
             self._answer_or_retry(worker, culprit, ended_by, phase)
 
-    def _start_again(self, worker: _Worker) -> None:
+    def _start_again(self, worker: _Worker, *, has_crashed: bool) -> None:
         self.replaced += 1
-        self._failed_starts += 1
+        self._failed_starts += has_crashed  # one that was killed says nothing of the next
         if self._failed_starts > FAILED_STARTS * len(self._workers):
             raise RuntimeError("the workers die before they are ready; what they print says why")
         worker.process = WorkerProcess(self._settings)
@@ -264,7 +264,7 @@ def _overdue(job: Job, phase: Phase, seconds: float) -> Outcome:
             return QueryError(category="timeout", message=message)
         return Judgement(is_parsed=True, error="timeout", message=message)
     if isinstance(job, ExecuteJob):
-        return DatabaseFault(message=f"no answer within {START_SECONDS:g} s")
+        return DatabaseFault(message="the database did not answer in time")
     return Unjudged(reason=f"{phase}: deadline")
 
 

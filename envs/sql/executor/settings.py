@@ -23,7 +23,7 @@ class ExecutorSettings:
     workers: int | None = None
     """Processes; by default the machine's cores, divided by the training processes on it (``LOCAL_WORLD_SIZE``)."""
     worker_bytes: int = 2_147_483_648
-    """Address space of one worker. What would pass it is ``too large``."""
+    """Private memory of one worker (RLIMIT_DATA). What would pass it is ``too large``."""
     cache_bytes: int = 134_217_728
     """Results that one worker keeps for the next query on the same database."""
 

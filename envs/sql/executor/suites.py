@@ -1,33 +1,51 @@
 """The test suites of one worker's golds: read from the disk or built when first asked for, their databases kept filled.
 
-Test databases are small, and so is the time that a query gets on one: what runs on the task's own database in its time
-and not on ten rows is at fault.
+Test databases are small, and so is the time that a query gets on one.
 """
 
-from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import replace
+import resource
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
-from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError, ExecutionLimits
+from envs.sql.databases.execution import ExecutionLimits
 from envs.sql.executor.deadline import Deadline
 from envs.sql.executor.memo import Memo
-from envs.sql.suite.agreement import ScratchPool
+from envs.sql.executor.timed import TimedScratch
+from envs.sql.suite.agreement import Agreement, Disagreement, ScratchPool
 from envs.sql.suite.build import SuiteBuilder
 from envs.sql.suite.settings import SuiteSettings
-from envs.sql.suite.stability import agrees
-from envs.sql.suite.storage import load_suite, store_suite
+from envs.sql.suite.storage import load_or_build
 from envs.sql.suite.suite import TestSuite
 
 INSTANCE_SECONDS = 1.0
 """At most, of a query on a test database."""
-FILLING_SECONDS = 10.0
-"""Of opening and filling a test database."""
-BUILDERS = 4
+DATABASES = 32
 """Databases of which the worker remembers what building a suite has to know."""
-SUITE_BYTES = 16_777_216
-"""Suites that the worker keeps, counted as 100 bytes a value."""
+SUITE_BYTES = 4_194_304
+"""Suites that the worker keeps of each database, counted as 100 bytes a value."""
+FILLED = {"sqlite": 512, "duckdb": 32, "postgres": 8}
+"""Test databases that are kept filled, by kind: in SQLite 100 KiB each, in DuckDB some MiB, in PostgreSQL a session."""
+FILE_BYTES = 64_000_000
+"""What the cache of suites may write at a time; all other writing is forbidden to a worker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Suite:
+    suite: TestSuite
+    agreement: Agreement
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Home:
+    """All about one database as it is now."""
+
+    identity: Hashable
+    builder: SuiteBuilder
+    suites: Memo[_Suite]
 
 
 class Suites:
@@ -38,55 +56,71 @@ class Suites:
         self._limits = limits
         self._instance_limits = replace(limits, seconds=min(limits.seconds, INSTANCE_SECONDS))
         self._deadline = deadline
-        self._suites: Memo[TestSuite] = Memo(SUITE_BYTES, _suite_bytes)
-        self._builders: OrderedDict[tuple[Database, Hashable], SuiteBuilder] = OrderedDict()
-        self._scratches = ScratchPool(self._instance_limits)
+        self._open_scratch = partial(TimedScratch, deadline=deadline)
+        self._homes: dict[Database, _Home] = {}
+        self._scratches = {
+            kind: ScratchPool(self._instance_limits, capacity=capacity, open_scratch=self._open_scratch)
+            for kind, capacity in FILLED.items()
+        }
 
-    def get(self, database: Database, connection: Connection, gold: str) -> TestSuite:
-        """The suite of ``gold``.
+    def defect(self, database: Database, connection: Connection, gold: str) -> str | None:
+        """Why the suite of ``gold`` tells too little; None when it does its work.
 
         Raises:
             DatabaseFaultError: the database cannot be read, or no test database can be made of its schema.
         """
-        key = (database, connection.identity, gold)
-        suite = self._suites.get(key)
-        if suite is None:
-            # The building ends by itself at settings.seconds, between two queries.
-            self._deadline.allow("test suite", self._settings.seconds + 4 * self._limits.seconds + FILLING_SECONDS)
-            suite = load_suite(database, connection.identity, gold, self._settings)
-            if suite is None:
-                suite = self._builder(database, connection).build(gold)
-                store_suite(database, connection.identity, self._settings, suite)
-            self._suites.put(key, suite)
-        return suite
+        return self._get(database, connection, gold).suite.defect
 
-    def failed_instance(self, database: Database, suite: TestSuite, query: str) -> int | None:
-        """The number of the first instance on which ``query`` and the gold part; None when they never do.
+    def disagreement(self, database: Database, connection: Connection, gold: str, query: str) -> Disagreement | None:
+        """Where ``query`` and ``gold`` first part; None when they never do.
 
         Raises:
-            DatabaseFaultError: a test database cannot be made or asked.
+            DatabaseFaultError: as for ``defect``.
         """
-        for number in range(len(suite.instances)):
-            self._deadline.allow("test suite", FILLING_SECONDS)
-            filled = self._scratches.get(database, suite, number)
-            self._deadline.allow("instance", self._instance_limits.seconds)
-            outcome = filled.scratch.execute(query, self._instance_limits)
-            if isinstance(outcome, DatabaseFault):
-                raise DatabaseFaultError(outcome.message)
-            if not agrees(filled.gold, outcome, is_ordered=suite.is_ordered):
-                return number
-        return None
+        known = self._get(database, connection, gold)
+        self._deadline.phase = "instance"
+        return known.agreement.disagreement(query)
 
-    def _builder(self, database: Database, connection: Connection) -> SuiteBuilder:
-        key = (database, connection.identity)
-        if key in self._builders:
-            self._builders.move_to_end(key)
-        else:
-            while len(self._builders) >= BUILDERS:
-                self._builders.popitem(last=False)[1].close()
-            self._builders[key] = SuiteBuilder(database, self._settings, connection, self._limits)
-        return self._builders[key]
+    def _get(self, database: Database, connection: Connection, gold: str) -> _Suite:
+        self._deadline.phase = "test suite"
+        home = self._home(database, connection)
+        known = home.suites.get(gold)
+        if known is None:
+            with _allowed_to_write():
+                suite = load_or_build(home.builder, gold)
+            known = _Suite(suite=suite, agreement=Agreement(home.builder, suite, self._scratches[database.kind]))
+            home.suites.put(gold, known)
+        return known
+
+    def _home(self, database: Database, connection: Connection) -> _Home:
+        home = self._homes.pop(database, None)
+        if home is not None and home.identity != connection.identity:
+            home.builder.close()
+            self._scratches[database.kind].close()  # among them those of the old schema
+            home = None
+        if home is None:
+            while len(self._homes) >= DATABASES:  # the one that was not used for longest comes first
+                self._homes.pop(next(iter(self._homes))).builder.close()
+            home = _Home(
+                identity=connection.identity,
+                builder=SuiteBuilder(database, self._settings, connection, self._limits, self._open_scratch),
+                suites=Memo(SUITE_BYTES, _suite_bytes),
+            )
+        self._homes[database] = home
+        return home
 
 
-def _suite_bytes(suite: TestSuite) -> int:
-    return 1_000 + 100 * sum(len(row) for instance in suite.instances for rows in instance.values() for row in rows)
+def _suite_bytes(known: _Suite) -> int:
+    instances = known.suite.instances
+    return 5_000 + 100 * sum(len(row) for instance in instances for rows in instance.values() for row in rows)
+
+
+@contextmanager
+def _allowed_to_write() -> Iterator[None]:
+    """The worker may write files of a bounded size. No query of a model runs meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES if hard < 0 else min(FILE_BYTES, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -2,11 +2,11 @@
 
 from collections import OrderedDict
 
-from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFaultError, ExecutionLimits
 from envs.sql.databases.identity import identity_of
-from envs.sql.databases.kinds import open_connection
+from envs.sql.executor.deadline import Deadline
+from envs.sql.executor.timed import TimedConnection
 
 OPEN_CONNECTIONS = 64
 
@@ -14,14 +14,15 @@ OPEN_CONNECTIONS = 64
 class WarmConnections:
     """Connections by database, least recently used first."""
 
-    def __init__(self, limits: ExecutionLimits) -> None:
+    def __init__(self, limits: ExecutionLimits, deadline: Deadline) -> None:
         self._limits = limits
-        self._opened: OrderedDict[Database, Connection] = OrderedDict()
+        self._deadline = deadline
+        self._opened: OrderedDict[Database, TimedConnection] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._opened)
 
-    def get(self, database: Database) -> Connection:
+    def get(self, database: Database) -> TimedConnection:
         """The connection to ``database`` as it is now.
 
         Raises:
@@ -40,7 +41,7 @@ class WarmConnections:
         self._drop(database)
         while len(self._opened) >= OPEN_CONNECTIONS:
             self._opened.popitem(last=False)[1].close()
-        self._opened[database] = opened = open_connection(database, self._limits)
+        self._opened[database] = opened = TimedConnection(database, self._limits, self._deadline)
         return opened
 
     def _drop(self, database: Database) -> None:

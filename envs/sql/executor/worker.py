@@ -5,6 +5,7 @@ despite its seal, the kernel refuses. (The cache of test suites raises that limi
 """
 
 import mmap
+import resource
 import signal
 import socket
 import sys
@@ -52,11 +53,7 @@ def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge,
 
 
 def _limit_process(worker_bytes: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    for kind, wanted in ((resource.RLIMIT_AS, worker_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+    for kind, wanted in ((resource.RLIMIT_DATA, worker_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(kind)
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         try:

@@ -80,7 +80,7 @@ def test_a_prompt_over_a_missing_database_names_it(tmp_path: Path) -> None:
 
 
 def test_the_token_counter_changes_what_is_shown_and_nothing_else(database: Path) -> None:
-    environment = SqlEnvironment(schema_tokens=50)
+    environment = SqlEnvironment(schema_tokens=20)
     assert isinstance(environment, HasTokenBudget)
     roomy = environment.with_token_counter(lambda text: 1)
     assert roomy == environment

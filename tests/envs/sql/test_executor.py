@@ -237,7 +237,7 @@ def test_workers_can_write_no_file_and_take_no_more_memory_than_allowed(pool: Wo
         limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
         soft = {line[:25].strip(): line[25:].split()[0] for line in limits}
         assert soft["Max file size"] == "0"
-        assert soft["Max address space"] == str(ExecutorSettings(limits=LIMITS).worker_bytes)
+        assert soft["Max data size"] == str(ExecutorSettings(limits=LIMITS).worker_bytes)
 
 
 def test_closing_ends_the_workers_and_leaves_what_is_on_its_way_unjudged(database: Path) -> None:

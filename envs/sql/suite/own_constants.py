@@ -1,0 +1,96 @@
+"""Predictions that bring constants of their own, tried on databases that are drawn around these.
+
+``WHERE country <> 'Peru'`` beside a gold that does not speak of Peru is right on every database without it. A suite is
+made before any prediction is known, so a prediction that agrees with it and holds a constant that the gold does not is
+tried on a few databases more. Drawn by gold and prediction alone: the same prediction always meets the same ones.
+"""
+
+import re
+from functools import cached_property
+from random import Random
+
+from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError
+from envs.sql.suite.build import SuiteBuilder
+from envs.sql.suite.domains import make_domains
+from envs.sql.suite.literals import Demands, gather_demands
+from envs.sql.suite.modes import MODES
+from envs.sql.suite.query import ParsedQuery
+from envs.sql.suite.rows import RowDrawer
+from envs.sql.suite.stability import StabilityCheck, agrees
+from envs.sql.suite.suite import TestSuite
+
+DATABASES = 2 * len(MODES)
+"""How many are drawn."""
+MOST_ROWS = 30
+"""However large a LIMIT or a count the prediction names."""
+LONGEST_PREDICTION = 5_000
+"""Characters; what is longer is not looked into."""
+
+_CONSTANT = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![\w.])\d+(?:\.\d+)?""")
+
+
+def constants(query: str) -> frozenset[str]:
+    """The strings and numbers in a query, and its quoted names, without their quotes and in lower case."""
+    return frozenset(text.strip("'\"").lower() for text in _CONSTANT.findall(query))
+
+
+class OwnConstants:
+    """Tries predictions of one gold."""
+
+    def __init__(self, builder: SuiteBuilder, suite: TestSuite) -> None:
+        self._builder = builder
+        self._suite = suite
+        self._known = constants(suite.gold)
+
+    @cached_property
+    def _gold(self) -> ParsedQuery:
+        return ParsedQuery(self._suite.gold, self._builder.database.dialect, self._builder.tables)
+
+    @cached_property
+    def _check(self) -> StabilityCheck:
+        return StabilityCheck(self._gold)
+
+    def reveals(self, prediction: str) -> bool:
+        """True when ``prediction`` differs from the gold on a database drawn around its own constants.
+
+        Raises:
+            DatabaseFaultError: the scratch database cannot be filled or asked.
+        """
+        if len(prediction) > LONGEST_PREDICTION or constants(prediction) <= self._known:
+            return False
+        builder = self._builder
+        try:
+            demands = self._demands(prediction)
+        except (ValueError, RecursionError):
+            return False  # the database understood it, sqlglot does not: what the suite said stands
+        random = Random(f"{builder.settings.seed}:{self._suite.gold}:{prediction}")
+        drawer = None
+        for number in range(DATABASES):
+            if drawer is None or number % len(MODES) == 0:
+                domains = make_domains(
+                    builder.tables,
+                    builder.profiles,
+                    demands,
+                    random,
+                    nulls_of_schema=builder.settings.nulls == "schema",
+                )
+                drawer = RowDrawer(builder.tables, domains, demands)
+            instance = drawer.draw(MODES[number % len(MODES)], random)
+            gold = builder.stable_result(instance, self._gold, self._suite.null_columns, self._check, random)
+            if gold is None:
+                continue
+            outcome = builder.scratch.execute(prediction, builder.small_limits)
+            if isinstance(outcome, DatabaseFault):
+                raise DatabaseFaultError(outcome.message)
+            if not agrees(gold, outcome, is_ordered=self._suite.is_ordered):
+                return True
+        return False
+
+    def _demands(self, prediction: str) -> Demands:
+        """The gold's, and the constants of the prediction: rows that fail its conditions are what tells it apart."""
+        query = ParsedQuery(prediction, self._gold.dialect, self._builder.tables)
+        demands, of_gold = gather_demands(self._gold, query), gather_demands(self._gold)
+        demands.meeting = of_gold.meeting
+        demands.limit = max(of_gold.limit, min(demands.limit, MOST_ROWS))
+        demands.group_sizes = [*of_gold.group_sizes, *(size for size in demands.group_sizes if size <= MOST_ROWS)]
+        return demands
