@@ -21,7 +21,7 @@ from envs.verdict import Verdict
 class SqlVerdict(Verdict):
     """The judged facts of an SQL answer.
 
-    ``error`` is ``no answer``, a category of ``envs.sql.databases.execution.QueryError`` or ``wrong result``.
+    ``error`` is ``empty``, a category of ``envs.sql.databases.execution.QueryError`` or ``wrong result``.
     """
 
     is_parsed: bool = False
@@ -69,7 +69,7 @@ def _verdict(answer: str | None, is_truncated: bool, outcome: Outcome) -> SqlVer
     if answer is None:
         return SqlVerdict(
             is_truncated=is_truncated,
-            error="no answer",
+            error="empty",
             gold_names=outcome.gold_names,
             metrics=dict.fromkeys(outcome.metrics, 0.0),
         )

@@ -18,8 +18,8 @@ def measure(name: str, verdict: SqlVerdict) -> float | None:
 @pytest.mark.parametrize(
     ("verdict", "parsed", "executed"),
     [
-        (SqlVerdict(error="no answer"), 0.0, 0.0),
-        (SqlVerdict(answer="x", error="syntax"), 0.0, 0.0),
+        (SqlVerdict(error="empty"), 0.0, 0.0),
+        (SqlVerdict(answer="x", error="not SQL"), 0.0, 0.0),
         (SqlVerdict(answer="x", error="unknown table", is_parsed=True), 1.0, 0.0),
         (SqlVerdict(answer="x", error="wrong result", is_parsed=True, is_executed=True), 1.0, 1.0),
     ],
@@ -77,7 +77,7 @@ def test_what_the_texts_share_is_paid_by_the_part_that_they_share() -> None:
 
 @pytest.mark.parametrize("name", ["exact", "column_overlap", "clause_overlap", "soft_f1", "spider_exact_match"])
 def test_an_answer_that_is_not_there_is_worth_nothing_and_one_that_cannot_be_measured_is_none(name: str) -> None:
-    assert measure(name, SqlVerdict(error="no answer")) == 0.0
+    assert measure(name, SqlVerdict(error="empty")) == 0.0
     assert measure(name, SqlVerdict(answer="x")) is None
 
 

@@ -88,7 +88,7 @@ class SealedDuckdb:
         except RecursionError:
             return QueryError(category="too complex", message="the query is nested too deeply")
         except UnicodeEncodeError as error:
-            return QueryError(category="syntax", message=str(error))
+            return QueryError(category="not SQL", message=str(error))
         except (duckdb.Error, MemoryError, RuntimeError, ValueError, OverflowError) as error:
             # The last three: values that Python's types cannot hold.
             return classified(error)

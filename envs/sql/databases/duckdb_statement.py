@@ -77,7 +77,7 @@ def permitted_statement(
         raise _refusal(connection, query)
     statements = tree.get("statements", [])
     if not statements:
-        raise RefusedError("syntax", "the text holds no statement")
+        raise RefusedError("not SQL", "the text holds no statement")
     if len(statements) > 1:
         raise RefusedError("several statements", "one statement at a time")
     _TreeCheck(hidden_views, is_function).check(statements[0])
@@ -94,7 +94,7 @@ def _check_text(query: str) -> None:
     """
     raw = query.encode()
     if b"\0" in raw:
-        raise RefusedError("syntax", "the query contains a null character")
+        raise RefusedError("not SQL", "the query contains a null character")
     depth = 0
     for start, _ in duckdb.tokenize(query):  # brackets inside texts, names and comments are no tokens of their own
         if raw[start] in b"([{":
@@ -104,7 +104,7 @@ def _check_text(query: str) -> None:
         elif raw[start] in b")]}":
             depth -= 1
     if depth != 0:
-        raise RefusedError("syntax", "the brackets do not match")
+        raise RefusedError("not SQL", "the brackets do not match")
 
 
 def _refusal(connection: duckdb.DuckDBPyConnection, query: str) -> RefusedError:
@@ -116,7 +116,7 @@ def _refusal(connection: duckdb.DuckDBPyConnection, query: str) -> RefusedError:
     statements = connection.extract_statements(query)
     if len(statements) > 1:
         return RefusedError("several statements", "one statement at a time")
-    return RefusedError("forbidden", f"only reading is permitted, not {str(statements[0].type).rpartition('.')[2]}")
+    return RefusedError("not a read", f"only reading is permitted, not {str(statements[0].type).rpartition('.')[2]}")
 
 
 class _TreeCheck:
@@ -146,7 +146,7 @@ class _TreeCheck:
         if isinstance(kind, str):
             allowed = _EXPRESSIONS if "class" in node else _NODES
             if kind not in allowed and not kind.endswith("_TYPE_INFO"):
-                raise RefusedError("forbidden", f"{kind} is not permitted")
+                raise RefusedError("not a read", f"{kind} is not permitted")
         if kind in ("BASE_TABLE", "TABLE_FUNCTION"):
             self._tables += 1
             if self._tables > MOST_TABLES:
@@ -156,18 +156,18 @@ class _TreeCheck:
         elif "function_name" in node:
             name = self._check_function(node["function_name"], SCALAR_FUNCTIONS)
             if not has_bounded_size(name, [_constant(argument) for argument in node.get("arguments", [])]):
-                raise RefusedError("forbidden", f"{name}: the size must be written out, and at most 1000")
+                raise RefusedError("not a read", f"{name}: the size must be written out, and at most 1000")
         elif kind == "BASE_TABLE" and node.get("table_name", "").lower() in self._hidden_views:
-            raise RefusedError("forbidden", f"{node['table_name']} may not be read")
+            raise RefusedError("not a read", f"{node['table_name']} may not be read")
         elif kind == "SHOW_REF" and node.get("show_type") == "SHOW_SPECIAL":
             if node.get("table_name", "").strip('"').lower() not in _SHOWN:
-                raise RefusedError("forbidden", f"SHOW {node.get('table_name')} is not permitted")
+                raise RefusedError("not a read", f"SHOW {node.get('table_name')} is not permitted")
 
     def _check_function(self, written: str, allowed: frozenset[str]) -> str:
         name = written.lower()
         if name not in allowed:
             if self._is_function(name):
-                raise RefusedError("forbidden", f"the function {written} is not permitted")
+                raise RefusedError("not a read", f"the function {written} is not permitted")
             raise RefusedError("unknown function", f"there is no function {written}")
         return name
 

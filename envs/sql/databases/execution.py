@@ -52,9 +52,9 @@ class QueryError:
     """Why a query returned nothing: its own fault."""
 
     category: str
-    """``syntax`` (not SQL), ``several statements``, ``unknown table``, ``unknown column``, ``unknown function``,
-    ``forbidden`` (not a read, or a read of what is not the task's), ``too complex`` (the query itself is beyond a
-    limit), ``too large`` (what it computes is beyond one), ``timeout`` or ``runtime``."""
+    """``not SQL``, ``several statements``, ``unknown table``, ``unknown column``, ``unknown function``,
+    ``not a read`` (or a read of what is not the task's), ``too complex`` (the query itself is beyond a
+    limit), ``too large`` (what it computes is beyond one), ``timeout`` or ``runtime error``."""
     message: str
     """The database's own words, cut to a length."""
     reads: frozenset[tuple[str, str]] = frozenset()
@@ -63,7 +63,7 @@ class QueryError:
     @property
     def is_parsed(self) -> bool:
         """The database's parser took the text as one permitted statement; what went wrong came after."""
-        return self.category not in ("syntax", "several statements", "forbidden", "too complex")
+        return self.category not in ("not SQL", "several statements", "not a read", "too complex")
 
 
 @dataclass(frozen=True, kw_only=True)

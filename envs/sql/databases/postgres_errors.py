@@ -10,16 +10,16 @@ SYNTAX_ERROR = b"42601"
 QUERY_CANCELED = b"57014"
 
 _CATEGORY_BY_STATE = {
-    b"0A000": "runtime",
-    b"25006": "forbidden",  # a write in a read-only transaction
+    b"0A000": "runtime error",
+    b"25006": "not a read",  # a write in a read-only transaction
     b"3F000": "unknown table",  # the schema
-    b"42501": "forbidden",
-    b"42601": "syntax",
+    b"42501": "not a read",
+    b"42601": "not SQL",
     b"42703": "unknown column",
-    b"42704": "runtime",  # a type, a collation
+    b"42704": "runtime error",  # a type, a collation
     b"42883": "unknown function",
     b"42P01": "unknown table",
-    b"42P02": "syntax",  # $1
+    b"42P02": "not SQL",  # $1
     b"53200": "too large",  # memory
     b"53400": "too large",  # temp_file_limit
     b"54000": "too large",
@@ -30,9 +30,9 @@ _CATEGORY_BY_STATE = {
 # The function of the server's source that raised the error, where the state alone says too little.
 _CATEGORY_BY_FUNCTION = {
     (b"42P01", b"errorMissingRTE"): "unknown column",  # q.name where FROM has no q
-    (b"42883", b"op_error"): "runtime",  # text = integer
-    (b"0A000", b"transformDeclareCursorStmt"): "forbidden",  # WITH ... AS (INSERT ...)
-    (b"08P01", b"exec_bind_message"): "syntax",  # $1 where a type can be guessed
+    (b"42883", b"op_error"): "runtime error",  # text = integer
+    (b"0A000", b"transformDeclareCursorStmt"): "not a read",  # WITH ... AS (INSERT ...)
+    (b"08P01", b"exec_bind_message"): "not SQL",  # $1 where a type can be guessed
     (b"42601", b"exec_parse_message"): "several statements",
     (b"XX000", b"MemoryContextAlloc"): "too large",
     (b"XX000", b"palloc"): "too large",
@@ -62,7 +62,7 @@ def classified(result: PGresult, *, is_late: bool) -> QueryError | DatabaseFault
     category = _CATEGORY_BY_FUNCTION.get((state, function)) or _CATEGORY_BY_STATE.get(state)
     if category is None and (not state or state.startswith(_FAULT_CLASSES) or state in _FAULT_STATES):
         return DatabaseFault(message=message)
-    return QueryError(category=category or "runtime", message=message)
+    return QueryError(category=category or "runtime error", message=message)
 
 
 def _message(result: PGresult) -> str:

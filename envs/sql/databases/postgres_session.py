@@ -113,9 +113,9 @@ class SealedPostgres:
         try:
             text = query.encode()
         except UnicodeEncodeError as error_of_text:
-            return QueryError(category="syntax", message=str(error_of_text))
+            return QueryError(category="not SQL", message=str(error_of_text))
         if b"\0" in text:  # libpq would stop reading there
-            return QueryError(category="syntax", message="the query contains a null character")
+            return QueryError(category="not SQL", message="the query contains a null character")
         try:
             execution = _Run(self._pgconn, limits, self._role).execute(text)
             if isinstance(execution, QueryError) and execution.category == "unknown function":
@@ -133,7 +133,7 @@ class SealedPostgres:
         called = _CALLED.search(error.message)
         name = "" if called is None else called[1]
         known = self.connection.execute("SELECT proname FROM pg_proc WHERE proname = %s LIMIT 1", [name]).fetchone()
-        return error if known is None else replace(error, category="runtime")
+        return error if known is None else replace(error, category="runtime error")
 
 
 class _FailedError(Exception):
@@ -198,12 +198,12 @@ class _Run:
             if state_of(failure.result) != SYNTAX_ERROR:
                 raise
             if not _COMMENTS.sub(b"", text).strip(b"; \t\r\n\f"):
-                raise RefusedError("syntax", "the text holds no statement") from None
+                raise RefusedError("not SQL", "the text holds no statement") from None
             # Is it SQL, but no read? Preparing a statement does not run it, and its message has no DECLARE in it.
             self._pgconn.exec_(b"ROLLBACK")
             self._begin()
             _checked(self._pgconn.prepare(b"", text))
-            raise RefusedError("forbidden", "only reading is permitted") from None
+            raise RefusedError("not a read", "only reading is permitted") from None
 
     def _fetch(self, text: bytes) -> QueryResult:
         self._declare(text, text)

@@ -18,7 +18,7 @@ _DATABASE_CODES = frozenset(
     }
 )
 _CATEGORY_BY_CODE = {
-    sqlite3.SQLITE_AUTH: "forbidden",
+    sqlite3.SQLITE_AUTH: "not a read",
     sqlite3.SQLITE_INTERRUPT: "timeout",
     sqlite3.SQLITE_NOMEM: "too large",
     sqlite3.SQLITE_TOOBIG: "too large",
@@ -30,18 +30,18 @@ _CATEGORY_BY_BEGINNING = {
     "no such function": "unknown function",
     "no such table": "unknown table",
     "no such window function": "unknown function",
-    "vtable constructor failed": "forbidden",
+    "vtable constructor failed": "not a read",
 }
 _CATEGORY_BY_WORDING = {
-    "syntax error": "syntax",
-    "incomplete input": "syntax",
-    "unrecognized token": "syntax",
-    "null character": "syntax",
-    "surrogates not allowed": "syntax",
-    "bindings supplied": "syntax",
+    "syntax error": "not SQL",
+    "incomplete input": "not SQL",
+    "unrecognized token": "not SQL",
+    "null character": "not SQL",
+    "surrogates not allowed": "not SQL",
+    "bindings supplied": "not SQL",
     "one statement at a time": "several statements",
-    "not authorized": "forbidden",
-    "prohibited": "forbidden",
+    "not authorized": "not a read",
+    "prohibited": "not a read",
     "pattern too complex": "too large",
     "too many": "too complex",
     "tree is too large": "too complex",
@@ -63,5 +63,5 @@ def classified(error: BaseException, reads: frozenset[tuple[str, str]]) -> Query
         if primary in _CATEGORY_BY_CODE:
             return QueryError(category=_CATEGORY_BY_CODE[primary], message=message, reads=reads)
     category = next((c for beginning, c in _CATEGORY_BY_BEGINNING.items() if message.startswith(beginning)), None)
-    category = category or next((c for wording, c in _CATEGORY_BY_WORDING.items() if wording in message), "runtime")
+    category = category or next((c for wording, c in _CATEGORY_BY_WORDING.items() if wording in message), "runtime error")
     return QueryError(category=category, message=message, reads=reads)

@@ -115,7 +115,7 @@ class SealedSqlite:
         cursor = self.connection.execute(query)
         try:
             if cursor.description is None:
-                raise RefusedError("syntax", "the text holds no statement")
+                raise RefusedError("not SQL", "the text holds no statement")
             collector = RowCollector(limits)
             while rows := cursor.fetchmany(ROWS_A_FETCH):
                 collector.add(rows)

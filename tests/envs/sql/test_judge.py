@@ -42,10 +42,10 @@ def test_an_answer_with_the_golds_result_is_correct(database: Path, answer: str)
 @pytest.mark.parametrize(
     ("answer", "error", "is_parsed", "is_executed"),
     [
-        ("", "no answer", False, False),
-        ("I cannot say.", "syntax", False, False),
+        ("", "empty", False, False),
+        ("I cannot say.", "not SQL", False, False),
         ("SELECT name FROM singer; DROP TABLE singer", "several statements", False, False),
-        ("DROP TABLE singer", "forbidden", False, False),
+        ("DROP TABLE singer", "not a read", False, False),
         ("SELECT name FROM nobody", "unknown table", True, False),
         ("SELECT shoe_size FROM singer", "unknown column", True, False),
         ("SELECT count(*) FROM " + ", ".join(f"singer AS t{n}" for n in range(30)), "timeout", True, False),
