@@ -63,5 +63,5 @@ def classified(error: BaseException, reads: frozenset[tuple[str, str]]) -> Query
         if primary in _CATEGORY_BY_CODE:
             return QueryError(category=_CATEGORY_BY_CODE[primary], message=message, reads=reads)
     category = next((c for beginning, c in _CATEGORY_BY_BEGINNING.items() if message.startswith(beginning)), None)
-    category = category or next((c for wording, c in _CATEGORY_BY_WORDING.items() if wording in message), "runtime error")
-    return QueryError(category=category, message=message, reads=reads)
+    category = category or next((c for wording, c in _CATEGORY_BY_WORDING.items() if wording in message), None)
+    return QueryError(category=category or "runtime error", message=message, reads=reads)

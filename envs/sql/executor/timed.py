@@ -1,7 +1,7 @@
 """Connections and scratch databases whose every query is under the worker's deadline.
 
-Each call gets the time that it is allowed, counted from its beginning. What the worker is doing meanwhile (the gold, the
-answer, the test suite) is said beforehand, by ``Deadline.phase``.
+Each call gets the time that it is allowed, counted from its beginning. What the worker is doing meanwhile (the gold,
+the answer, the test suite) is said beforehand, by ``Deadline.phase``.
 """
 
 from collections.abc import Mapping, Sequence

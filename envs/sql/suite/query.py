@@ -7,11 +7,10 @@ that is built on the resolution relies on its being complete.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from envs.sql.databases.schema import Table
+from envs.sql.parsing.statement import parse_statement
 
 ColumnKey = tuple[str, str]
 """(table, column), in the schema's spelling."""
@@ -26,22 +25,18 @@ class ParsedQuery:
             dialect: sqlglot's name of the SQL that the query is written in.
 
         Raises:
-            ValueError: sqlglot cannot read it, or it is no query.
+            ValueError: sqlglot cannot read it within the bounds of ``envs.sql.parsing.statement``, or it is no query.
         """
         self.dialect = dialect
         self.tables: Mapping[str, Table] = {table.name.lower(): table for table in tables}
         self._column_names = {
             table.name.lower(): {column.name.lower(): column.name for column in table.columns} for table in tables
         }
-        try:
-            tree = sqlglot.parse_one(text, dialect=dialect)
-        except SqlglotError as error:
-            raise ValueError(f"sqlglot cannot parse it: {str(error).splitlines()[0]}") from error
-        except RecursionError as error:
-            raise ValueError("sqlglot cannot parse it: nested too deeply") from error
-        if not isinstance(tree, exp.Query):
-            raise ValueError(f"it is no query but {tree.key.upper()}")
-        self.tree: exp.Query = tree
+        statement = parse_statement(text, dialect)
+        if statement.tree is None:
+            raise ValueError(f"sqlglot cannot parse it: {statement.error}")
+        tree: exp.Query = statement.tree.copy()  # the other one is shared
+        self.tree = tree
         self.root = exp.Paren(this=tree)
         """Holds the tree, so that its topmost node can be replaced as any other."""
         self._expressions = {

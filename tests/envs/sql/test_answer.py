@@ -55,3 +55,8 @@ def test_a_megabyte_of_fences_is_searched_at_once() -> None:
 )
 def test_only_the_order_of_the_whole_query_counts(gold: str, is_ordered: bool) -> None:
     assert orders_its_result(gold) is is_ordered
+
+
+def test_a_megabyte_of_semicolons_is_dropped_at_once() -> None:
+    assert extract_query("SELECT 1" + "; " * 500_000) == "SELECT 1"
+    assert extract_query("; " * 500_000) is None

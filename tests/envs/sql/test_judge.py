@@ -149,7 +149,10 @@ def test_an_answer_that_is_right_by_luck_is_wrong(database: Path, gold: str, ans
     ("gold", "answer"),
     [
         ("SELECT name FROM singer WHERE age > 90", "SELECT s.name FROM singer AS s WHERE 90 < s.age"),
-        ("SELECT name FROM singer ORDER BY age DESC LIMIT 1", "SELECT s.name FROM singer AS s ORDER BY s.age DESC LIMIT 1 OFFSET 0"),
+        (
+            "SELECT name FROM singer ORDER BY age DESC LIMIT 1",
+            "SELECT s.name FROM singer AS s ORDER BY s.age DESC LIMIT 1 OFFSET 0",
+        ),
         (
             "SELECT T1.name FROM singer AS T1 JOIN concert AS T2 ON T1.singer_id = T2.singer_id WHERE T2.year = 2021",
             "SELECT name FROM concert, singer WHERE year = 2021 AND concert.singer_id = singer.singer_id",
