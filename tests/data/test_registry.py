@@ -88,8 +88,8 @@ def test_an_option_that_means_nothing_is_refused(reader: str, options: dict[str,
 def test_an_environments_options_are_held_against_their_types_too() -> None:
     with pytest.raises(ConfigurationError, match="'schema_style' is 'compct'; expected 'json' or 'compact'"):
         make_environment(EnvironmentConfig(name="json", options={"schema_style": "compct"}))
-    with pytest.raises(ConfigurationError, match="'secnds' in 'limits'; did you mean 'seconds'"):
-        make_environment(EnvironmentConfig(name="sql", options={"limits": {"secnds": 1}}))
+    with pytest.raises(ConfigurationError, match="'secnds' in 'executor.limits'; did you mean 'seconds'"):
+        make_environment(EnvironmentConfig(name="sql", options={"executor": {"limits": {"secnds": 1}}}))
     with pytest.raises(ConfigurationError, match="unknown environment 'sq1'; did you mean 'sql'"):
         make_environment(EnvironmentConfig(name="sq1"))
 
@@ -124,7 +124,7 @@ def test_a_task_without_a_gold_stays(tmp_path: Path) -> None:
 def test_rows_of_a_corrupt_database_are_skipped_and_counted_and_others_stay(tmp_path: Path, content: bytes) -> None:
     directory = spider_directory(tmp_path / "spider", {"good": None, "bad": content})
     reading = load("spider", {"path": str(directory)}, "sql")
-    assert [task.database.stem for task in reading.tasks if isinstance(task, SqlTask)] == ["good", "good"]
+    assert [task.database.name for task in reading.tasks if isinstance(task, SqlTask)] == ["good", "good"]
     assert sum(reading.skipped.values()) == 2
     assert "corrupt" in next(iter(reading.skipped))
 

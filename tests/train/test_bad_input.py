@@ -65,7 +65,7 @@ def test_a_dataset_whose_databases_are_all_broken_is_an_error_with_the_reason(
 ) -> None:
     directory = spider_directory(tmp_path / "spider", good=0, broken=2)
     line = refusal("spider.yaml", "--data.options.path", str(directory))
-    assert "is usable: 2 x" in line
+    assert "no usable row: 2 x" in line
 
 
 def test_rows_of_a_broken_database_are_skipped_and_counted_and_the_rest_trains(

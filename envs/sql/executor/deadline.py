@@ -9,6 +9,8 @@ it when the worker is dead.
 import mmap
 import signal
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 Phase = Literal["idle", "database", "gold", "query", "comparison", "facts", "test suite", "instance"]
@@ -17,6 +19,8 @@ _NUMBERS = {phase: number for number, phase in enumerate(_PHASES)}
 _NOTE = struct.Struct("qq")
 NOTE_BYTES = _NOTE.size
 
+OWN_SECONDS = 60.0
+"""What the worker's own code may take between two queries; nothing comes near it."""
 GRACE_SECONDS = 0.025
 """How long after its limit a query that the database did not end is ended with its worker."""
 
@@ -41,6 +45,15 @@ class Deadline:
     def start(self, number: int) -> None:
         """From now on the worker runs job ``number``."""
         self._number = number
+
+    @contextmanager
+    def allowing(self, seconds: float) -> Iterator[None]:
+        """What is done inside may take ``seconds``, and the grace; our own code behind it has ``OWN_SECONDS`` again."""
+        self.allow(seconds)
+        try:
+            yield
+        finally:
+            self.allow(OWN_SECONDS)
 
     def allow(self, seconds: float) -> None:
         """The worker may take ``seconds``, and the grace, for what it does next."""

@@ -11,7 +11,14 @@ from envs.sql.answer import orders_its_result
 from envs.sql.comparison import UndecidedError
 from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
-from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError, Execution, QueryError, QueryResult
+from envs.sql.databases.execution import (
+    DatabaseFault,
+    DatabaseFaultError,
+    Execution,
+    QueryError,
+    QueryResult,
+    too_long,
+)
 from envs.sql.executor.deadline import Deadline, Phase
 from envs.sql.executor.facts import Answer, FactFinder
 from envs.sql.executor.gold import Gold
@@ -61,7 +68,8 @@ class Judge:
             judgement = self._judgements.get(key)
             if judgement is None:
                 judgement = self._judge(connection, job)
-                self._judgements.put(key, judgement)
+                if len(job.query) <= self._limits.query_bytes:  # others are refused at once, and would fill the memory
+                    self._judgements.put(key, judgement)
             return judgement
         except DatabaseFaultError as fault:
             return Unjudged(reason=f"database: {fault}")
@@ -80,6 +88,8 @@ class Judge:
             raise DatabaseFaultError(str(error)) from error
 
     def _execute(self, connection: Connection, database: Database, query: str, phase: Phase) -> Execution:
+        if (error := too_long(query, self._limits)) is not None:
+            return error
         key = (database, connection.identity, query)
         execution = self._executions.get(key)
         if execution is None:

@@ -28,20 +28,20 @@ class TimedConnection:
             ConfigurationError: the driver of this kind is not installed.
             DatabaseFaultError: the database cannot be asked anything.
         """
-        deadline.allow(OPENING_SECONDS)
         self._deadline = deadline
-        self._connection: Connection = open_connection(database, limits)
+        with deadline.allowing(OPENING_SECONDS):
+            self._connection: Connection = open_connection(database, limits)
         self.identity = self._connection.identity
 
     def execute(self, query: str, limits: ExecutionLimits) -> Execution:
         """Runs one query of a model."""
-        self._deadline.allow(limits.seconds)
-        return self._connection.execute(query, limits)
+        with self._deadline.allowing(limits.seconds):
+            return self._connection.execute(query, limits)
 
     def execute_reversed(self, query: str, limits: ExecutionLimits) -> Execution | None:
         """As ``execute``, with rows visited in the opposite order."""
-        self._deadline.allow(limits.seconds)
-        return self._connection.execute_reversed(query, limits)
+        with self._deadline.allowing(limits.seconds):
+            return self._connection.execute_reversed(query, limits)
 
     def tables(self) -> tuple[Table, ...]:
         """The tables and views.
@@ -49,8 +49,8 @@ class TimedConnection:
         Raises:
             DatabaseFaultError: the catalogue cannot be read.
         """
-        self._deadline.allow(OPENING_SECONDS)
-        return self._connection.tables()
+        with self._deadline.allowing(OPENING_SECONDS):
+            return self._connection.tables()
 
     def close(self) -> None:
         """Gives up the connection."""
@@ -65,9 +65,9 @@ class TimedScratch:
         Raises:
             DatabaseFaultError: the schema cannot be read, or not be made again.
         """
-        deadline.allow(FILLING_SECONDS)
         self._deadline = deadline
-        self._scratch: Scratch = open_scratch(database, limits)
+        with deadline.allowing(FILLING_SECONDS):
+            self._scratch: Scratch = open_scratch(database, limits)
 
     def fill(self, rows: Mapping[str, Sequence[Row]]) -> None:
         """Replaces the rows of every table.
@@ -75,18 +75,18 @@ class TimedScratch:
         Raises:
             DatabaseFaultError: the database refuses.
         """
-        self._deadline.allow(FILLING_SECONDS)
-        self._scratch.fill(rows)
+        with self._deadline.allowing(FILLING_SECONDS):
+            self._scratch.fill(rows)
 
     def reverse(self) -> None:
         """Visits rows in the opposite order from now on."""
-        self._deadline.allow(FILLING_SECONDS)
-        self._scratch.reverse()
+        with self._deadline.allowing(FILLING_SECONDS):
+            self._scratch.reverse()
 
     def execute(self, query: str, limits: ExecutionLimits) -> Execution:
         """Runs one query of a model."""
-        self._deadline.allow(limits.seconds)
-        return self._scratch.execute(query, limits)
+        with self._deadline.allowing(limits.seconds):
+            return self._scratch.execute(query, limits)
 
     def close(self) -> None:
         """Forgets schema and rows."""

@@ -4,6 +4,7 @@ The process can allocate no more than its settings allow, and can write no file:
 despite its seal, the kernel refuses. (The cache of test suites raises that limit for the moment in which it writes.)
 """
 
+import logging
 import mmap
 import resource
 import signal
@@ -12,7 +13,7 @@ import sys
 import time
 
 from envs.sql.executor.channel import pack, receive
-from envs.sql.executor.deadline import NOTE_BYTES, Deadline
+from envs.sql.executor.deadline import NOTE_BYTES, OWN_SECONDS, Deadline
 from envs.sql.executor.job import ExecuteJob, Job, Outcome
 from envs.sql.executor.judging import Judge
 from envs.sql.executor.settings import ExecutorSettings
@@ -23,6 +24,7 @@ SECONDS_BETWEEN_SENDS = 0.005
 
 def main(connection_descriptor: int, note_descriptor: int) -> None:
     """Serves until the parent closes the connection."""
+    logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # it warns of what models write, at every query
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the connection
     deadline = Deadline(mmap.mmap(note_descriptor, NOTE_BYTES))
     with socket.socket(fileno=connection_descriptor) as connection:
@@ -42,6 +44,7 @@ def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge,
     sent = time.monotonic()
     for number, job in jobs:
         deadline.start(number)
+        deadline.allow(OWN_SECONDS)
         outcomes.append((number, judge.execute(job) if isinstance(job, ExecuteJob) else judge.judge(job)))
         deadline.stop()
         if time.monotonic() - sent > SECONDS_BETWEEN_SENDS:
