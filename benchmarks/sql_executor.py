@@ -2,17 +2,19 @@
 
     python benchmarks/sql_executor.py --spider DIRECTORY
 
-Every question is answered by its own gold, respelled, and by the golds of other questions to the same database, so
-that right and wrong answers mix and no text repeats within a pass. Golds have been judged once before, as they are
-when tasks are loaded. The baseline is the common design: for every answer, a thread that opens a connection, executes
+Every question gets a group of eight answers, as in training: drawn, with repetition, from its own gold and the golds of
+three other questions to the same database, so that right and wrong answers mix and about half of a group repeats the
+other half. All texts are respelled for each pass, so that none is known from before. Golds have been judged once
+before, as they are when tasks are loaded. The baseline is the common design: for every answer, a thread that opens a connection, executes
 gold and answer, and is interrupted at the limit; as many threads at a time as there are workers. Both run in this
 process, one after the other.
 
 The last line is one JSON object:
 
-    dev_qps, train_qps  judged answers a second and core, on the task's own database, each text new
-    dev_suite_qps       the same with the test suite: what agrees on the database is tried on 8 more (built before)
-    dev_memo_qps        the same answers a second time
+    dev_qps, train_qps  judged answers a second and core, on the task's own database
+    dev_new_qps         the same when no answer repeats another: every one is executed and compared
+    dev_memo_qps        the same answers a second time: none is
+    dev_suite_qps       as dev_qps, with the test suite: what agrees on the database is tried on 8 more (built before)
     p99_ms              99th percentile of one answer, asked alone, from submission to outcome, on dev
     baseline_qps        the baseline on dev, a core; ratio = dev_qps / baseline_qps
     overrun_ms          the latest that a query ended after its limit, of some that SQLite can and cannot interrupt
@@ -63,11 +65,19 @@ def read_jobs(spider: str, split: str, answers: int, limit: int | None) -> list[
     jobs = []
     for number, task in enumerate(tasks):
         database, gold = task.database, task.gold  # type: ignore[attr-defined]
-        others = [drawn.choice(by_database[database]) for _ in range(answers - 1)]
-        for place, text in enumerate([gold, *others]):
-            # Blanks make a text that no cache has seen; they cost the database nothing.
-            jobs.append(JudgeJob(database=database, gold=gold, query=text + " " * (1 + number % 97) + "\n" * place))
+        candidates = [gold, *(drawn.choice(by_database[database]) for _ in range(3))]
+        for text in drawn.choices(candidates, k=answers):
+            # Blanks tell the groups' texts apart; they cost the database nothing.
+            jobs.append(JudgeJob(database=database, gold=gold, query=text + " " * (1 + number % 97)))
     return jobs
+
+
+def told_apart(jobs: Sequence[JudgeJob]) -> list[JudgeJob]:
+    """The same jobs, no text like another."""
+    return [
+        JudgeJob(database=job.database, gold=job.gold, query=job.query + "\n" * (number % 31) + "\f" * (number % 37))
+        for number, job in enumerate(jobs)
+    ]
 
 
 def respelled(jobs: Sequence[JudgeJob], mark: str) -> list[JudgeJob]:
@@ -179,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spider", required=True, help="Spider in its official layout")
     parser.add_argument("--workers", type=int, help="worker processes; by default one a core")
-    parser.add_argument("--answers", type=int, default=4, help="answers to each question")
+    parser.add_argument("--answers", type=int, default=8, help="answers to each question")
     parser.add_argument("--limit", type=int, help="only the first questions of each split")
     arguments = parser.parse_args()
     plain = ExecutorSettings(suite=None, workers=arguments.workers)
@@ -188,13 +198,14 @@ def main() -> None:
     train = read_jobs(arguments.spider, "train", arguments.answers, arguments.limit)
     print(f"{len(dev)} answers to dev, {len(train)} to train, {cores} workers")
     dev_qps, memo_qps, dev_peak = measure_split(dev, plain, cores)
+    new_qps, _, _ = measure_split(told_apart(dev), plain, cores)
     baseline = measure_baseline(dev[:: arguments.answers], cores) / cores
-    print(f"dev {dev_qps:.0f}, known {memo_qps:.0f}, baseline {baseline:.0f} a second and core")
+    print(f"dev {dev_qps:.0f}, new {new_qps:.0f}, known {memo_qps:.0f}, baseline {baseline:.0f} a second and core")
     train_qps, _, train_peak = measure_split(train, plain, cores)
     suite_qps, _, suite_peak = measure_split(
         dev, ExecutorSettings(suite=SuiteSettings(), workers=arguments.workers), cores
     )
-    p99 = measure_latency(dev, plain)
+    p99 = measure_latency(told_apart(dev[:: arguments.answers]), plain)
     late = ExecutorSettings(suite=None, workers=arguments.workers, limits=ExecutionLimits(seconds=LIMIT_SECONDS))
     summary = {
         "dev_qps": round(dev_qps),
@@ -206,6 +217,7 @@ def main() -> None:
         "peak_rss_mib": round(
             (max(dev_peak, train_peak, suite_peak) + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 2**20
         ),
+        "dev_new_qps": round(new_qps),
         "dev_memo_qps": round(memo_qps),
         "dev_suite_qps": round(suite_qps),
         "workers": cores,

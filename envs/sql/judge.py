@@ -71,7 +71,7 @@ def _verdict(answer: str | None, is_truncated: bool, outcome: Outcome) -> SqlVer
             is_truncated=is_truncated,
             error="empty",
             gold_names=outcome.gold_names,
-            metrics=dict.fromkeys(outcome.metrics, 0.0),
+            metrics=dict.fromkeys(outcome.facts.metrics, 0.0) if outcome.facts else {},
         )
     return SqlVerdict(
         answer=answer,
@@ -86,6 +86,6 @@ def _verdict(answer: str | None, is_truncated: bool, outcome: Outcome) -> SqlVer
         names=outcome.names,
         gold_names=outcome.gold_names,
         disagreement=outcome.disagreement,
-        parsed=outcome.parsed,
-        metrics=outcome.metrics,
+        parsed=outcome.facts.parsed if outcome.facts else None,
+        metrics=outcome.facts.metrics if outcome.facts else {},
     )

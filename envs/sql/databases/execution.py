@@ -95,7 +95,8 @@ def shortened(message: str) -> str:
 
 def too_long(query: str, limits: ExecutionLimits) -> QueryError | None:
     """The error of a query whose text is longer than allowed; None when it is not."""
-    if len(query) > limits.query_bytes or len(query.encode(errors="replace")) > limits.query_bytes:
+    size = len(query) if query.isascii() else len(query.encode(errors="replace"))
+    if size > limits.query_bytes:
         return QueryError(category="too complex", message=f"the query is longer than {limits.query_bytes} bytes")
     return None
 

@@ -119,6 +119,8 @@ class SealedSqlite:
             collector = RowCollector(limits)
             while rows := cursor.fetchmany(ROWS_A_FETCH):
                 collector.add(rows)
+                if len(rows) < ROWS_A_FETCH:
+                    break
             return QueryResult(
                 columns=tuple([column[0] for column in cursor.description]),
                 rows=tuple(collector.rows),

@@ -9,18 +9,16 @@ it when the worker is dead.
 import mmap
 import signal
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, get_args
 
-Phase = Literal["idle", "database", "gold", "query", "comparison", "facts", "test suite", "instance"]
+Phase = Literal["idle", "own code", "database", "gold", "query", "comparison", "facts", "test suite", "instance"]
 _PHASES: tuple[Phase, ...] = get_args(Phase)
 _NUMBERS = {phase: number for number, phase in enumerate(_PHASES)}
 _NOTE = struct.Struct("qq")
 NOTE_BYTES = _NOTE.size
 
-OWN_SECONDS = 60.0
-"""What the worker's own code may take between two queries; nothing comes near it."""
+OWN_SECONDS = 20.0
+"""What the worker's own code may take between two queries, a comparison for example; nothing comes near it."""
 GRACE_SECONDS = 0.025
 """How long after its limit a query that the database did not end is ended with its worker."""
 
@@ -37,31 +35,24 @@ class Deadline:
     def __init__(self, note: mmap.mmap) -> None:
         self._note = note
         self._number = -1
-        self.phase: Phase = "idle"
-        """What the worker does next, for the note."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
 
     def start(self, number: int) -> None:
         """From now on the worker runs job ``number``."""
         self._number = number
+        self.enter("own code")
 
-    @contextmanager
-    def allowing(self, seconds: float) -> Iterator[None]:
-        """What is done inside may take ``seconds``, and the grace; our own code behind it has ``OWN_SECONDS`` again."""
-        self.allow(seconds)
-        try:
-            yield
-        finally:
-            self.allow(OWN_SECONDS)
+    def enter(self, phase: Phase) -> None:
+        """From now on the worker does what ``phase`` says, in the time that it has."""
+        _NOTE.pack_into(self._note, 0, self._number, _NUMBERS[phase])
 
     def allow(self, seconds: float) -> None:
         """The worker may take ``seconds``, and the grace, for what it does next."""
-        _NOTE.pack_into(self._note, 0, self._number, _NUMBERS[self.phase])
         signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
 
     def stop(self) -> None:
-        """The job is done; waiting for the next one has no end."""
+        """The jobs are done; waiting for the next ones has no end."""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        self.phase = "idle"
-        _NOTE.pack_into(self._note, 0, -1, 0)
+        self._number = -1
+        self.enter("idle")

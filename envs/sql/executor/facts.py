@@ -7,14 +7,15 @@ foreign keys are the database's own here, in the script those of ``tables.json``
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from envs.sql.comparison import UndecidedError
 from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFault, Execution, ExecutionLimits, QueryResult
 from envs.sql.databases.schema import Table
-from envs.sql.executor.deadline import Deadline, Phase
-from envs.sql.executor.job import JudgeJob
+from envs.sql.executor.deadline import Deadline
+from envs.sql.executor.job import Facts, JudgeJob
 from envs.sql.metrics.bird_execution import is_bird_match, r_ves_reward, soft_f1
 from envs.sql.metrics.spider_exact_match import exact_match
 from envs.sql.metrics.spider_execution import is_execution_match
@@ -26,8 +27,6 @@ from envs.sql.parsing.names import used_names
 
 VES_REPETITIONS = 100
 """As in the official script."""
-PARSING_SECONDS = 5.0
-COMPARISON_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +56,23 @@ class FactFinder:
         if isinstance(execution, DatabaseFault):
             return ()
         if database.kind != "sqlite":
-            self._begin("facts", PARSING_SECONDS)
+            self.deadline.enter("facts")
             return tuple(sorted(used_names(query, self._schema(connection, database), database.dialect) or ()))
-        lowered = {(table.lower(), column.lower()) for table, column in execution.reads}
-        return tuple(
-            sorted({table for table, _ in lowered} | {f"{table}.{column}" for table, column in lowered if column})
-        )
+        return _names_of(execution.reads)
+
+    def find(self, job: JudgeJob, connection: Connection, gold: QueryResult, predicted: Execution) -> Facts | None:
+        """What the settings ask for; None when that is nothing."""
+        if not self.facts:
+            return None
+        answer = Answer(job=job, connection=connection, gold=gold, predicted=predicted)
+        return Facts(parsed=self.parsed(answer), metrics=self.metrics(answer))
 
     def parsed(self, answer: Answer) -> ParsedFacts | None:
         """What prediction and gold have in common as text; None when not asked for, or when the gold has no tree."""
         if "parsed" not in self.facts:
             return None
         schema = self._schema(answer.connection, answer.job.database)
-        self._begin("facts", PARSING_SECONDS)
+        self.deadline.enter("facts")
         try:
             return compare_queries(answer.job.query, answer.job.gold, schema, answer.job.database.dialect)
         except ValueError:
@@ -105,7 +108,7 @@ class FactFinder:
             return None
         if not isinstance(predicted, QueryResult):
             return 0.0
-        self._begin("comparison", COMPARISON_SECONDS)
+        self.deadline.enter("comparison")
         try:
             is_match = is_execution_match(gold.rows, predicted.rows, is_ordered=is_order_compared(answer.job.gold))
         except UndecidedError:
@@ -115,7 +118,7 @@ class FactFinder:
     def spider_exact_match(self, answer: Answer) -> float | None:
         """Spider's exact-set match."""
         schema = schema_from_tables(self.tables(answer.connection, answer.job.database.location))
-        self._begin("facts", PARSING_SECONDS)
+        self.deadline.enter("facts")
         try:
             verdict = exact_match(answer.job.query, answer.job.gold, schema, should_fill_value_slots=False)
         except SpiderSyntaxError:  # of the gold: the official script stops there
@@ -129,7 +132,7 @@ class FactFinder:
 
     def soft_f1(self, answer: Answer) -> float:
         """BIRD's Soft-F1."""
-        self._begin("comparison", COMPARISON_SECONDS)
+        self.deadline.enter("comparison")
         return soft_f1(answer.gold.rows, answer.predicted.rows) if isinstance(answer.predicted, QueryResult) else 0.0
 
     def r_ves(self, answer: Answer) -> float:
@@ -144,13 +147,15 @@ class FactFinder:
                 seconds.append(time.perf_counter() - start)
         return r_ves_reward(*times, is_correct=True)
 
-    def _begin(self, phase: Phase, seconds: float) -> None:
-        self.deadline.phase = phase
-        self.deadline.allow(seconds)
-
     def _execute(self, answer: Answer, query: str) -> Execution:
-        self.deadline.phase = "query"
+        self.deadline.enter("query")
         return answer.connection.execute(query, self.limits)
+
+
+@lru_cache(maxsize=4_096)
+def _names_of(reads: frozenset[tuple[str, str]]) -> tuple[str, ...]:
+    lowered = {(table.lower(), column.lower()) for table, column in reads}
+    return tuple(sorted({table for table, _ in lowered} | {f"{table}.{column}" for table, column in lowered if column}))
 
 
 _METRICS: Mapping[str, Callable[[FactFinder, Answer], float | None]] = {

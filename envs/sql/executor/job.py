@@ -1,7 +1,7 @@
 """What can be asked of the executor, and what it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from envs.sql.databases.database import Database
@@ -13,7 +13,7 @@ Fact = Literal["parsed", "spider_execution", "spider_exact_match", "bird_executi
 """What can be said of an answer on request: ``parsed``, the agreement of the texts; the others, official metrics."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ExecuteJob:
     """Run one query and return what came of it: an ``Execution``."""
 
@@ -21,7 +21,7 @@ class ExecuteJob:
     query: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class JudgeJob:
     """Run one query beside a gold and say what is to be said of it: a ``Judgement``, or ``Unjudged``."""
 
@@ -30,7 +30,17 @@ class JudgeJob:
     query: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is said of a query beyond right or wrong."""
+
+    parsed: ParsedFacts | None
+    """What prediction and gold have in common as text; None where it was not asked for, or the gold has no tree."""
+    metrics: Mapping[str, float]
+    """The official metrics that were asked for and could be had."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
     """The facts of one query, found by executing it beside its gold."""
 
@@ -51,13 +61,11 @@ class Judgement:
     names: tuple[str, ...] = ()
     """Tables and ``table.column`` that the query was resolved to, sorted, in lower case."""
     gold_names: tuple[str, ...] = ()
-    parsed: ParsedFacts | None = None
-    """What prediction and gold have in common as text, where that was asked for."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """The official metrics that were asked for and could be had."""
+    facts: Facts | None = None
+    """What the settings ask for besides; None when that is nothing."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Unjudged:
     """Nothing can be said about the query."""
 

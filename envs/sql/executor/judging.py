@@ -20,7 +20,7 @@ from envs.sql.databases.execution import (
     too_long,
 )
 from envs.sql.executor.deadline import Deadline, Phase
-from envs.sql.executor.facts import Answer, FactFinder
+from envs.sql.executor.facts import FactFinder
 from envs.sql.executor.gold import Gold
 from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement, Unjudged
 from envs.sql.executor.memo import Memo
@@ -31,7 +31,6 @@ from envs.sql.suite.agreement import Disagreement
 from envs.sql.suite.certainty import Certainty, examine
 from envs.sql.suite.query import ParsedQuery
 
-COMPARISON_SECONDS = 5.0
 JUDGEMENT_BYTES = 2_000
 """What a remembered judgement weighs, about."""
 
@@ -64,7 +63,7 @@ class Judge:
         """What is to be said of one query, beside its gold."""
         try:
             connection = self._connection(job.database)
-            key = (job.database, connection.identity, job.gold, job.query)
+            key = (job.database.location, connection.identity, job.gold, job.query)
             judgement = self._judgements.get(key)
             if judgement is None:
                 judgement = self._judge(connection, job)
@@ -81,7 +80,7 @@ class Judge:
             return Unjudged(reason="memory: the worker's limit was reached")
 
     def _connection(self, database: Database) -> Connection:
-        self._deadline.phase = "database"
+        self._deadline.enter("database")
         try:
             return self._connections.get(database)
         except ConfigurationError as error:  # a driver that is not installed
@@ -90,10 +89,10 @@ class Judge:
     def _execute(self, connection: Connection, database: Database, query: str, phase: Phase) -> Execution:
         if (error := too_long(query, self._limits)) is not None:
             return error
-        key = (database, connection.identity, query)
+        key = (database.location, connection.identity, query)
         execution = self._executions.get(key)
         if execution is None:
-            self._deadline.phase = phase
+            self._deadline.enter(phase)
             execution = connection.execute(query, self._limits)
             if not isinstance(execution, DatabaseFault):  # a lock passes
                 self._executions.put(key, execution)
@@ -104,9 +103,8 @@ class Judge:
         predicted = self._execute(connection, job.database, job.query, "query")
         if isinstance(predicted, DatabaseFault):
             raise DatabaseFaultError(predicted.message)
-        answer = Answer(job=job, connection=connection, gold=gold.result, predicted=predicted)
-        names = self._facts.names(answer.connection, job.database, job.query, predicted)
-        parsed, metrics = self._facts.parsed(answer), self._facts.metrics(answer)
+        names = self._facts.names(connection, job.database, job.query, predicted)
+        facts = self._facts.find(job, connection, gold.result, predicted)
         if isinstance(predicted, QueryError):
             return Judgement(
                 error=predicted.category,
@@ -114,11 +112,9 @@ class Judge:
                 is_parsed=predicted.is_parsed,
                 names=names,
                 gold_names=gold.names,
-                parsed=parsed,
-                metrics=metrics,
+                facts=facts,
             )
-        self._deadline.phase = "comparison"
-        self._deadline.allow(COMPARISON_SECONDS)
+        self._deadline.enter("comparison")
         agrees_on_database = gold.is_same(predicted)
         disagreement = self._disagreement(connection, job, gold) if agrees_on_database else None
         is_correct = agrees_on_database and disagreement is None
@@ -132,8 +128,7 @@ class Judge:
             row_count=len(predicted.rows),
             names=names,
             gold_names=gold.names,
-            parsed=parsed,
-            metrics=metrics,
+            facts=facts,
         )
 
     def _disagreement(self, connection: Connection, job: JudgeJob, gold: Gold) -> Disagreement | None:
@@ -149,7 +144,7 @@ class Judge:
         return self._suites.disagreement(job.database, connection, job.gold, job.query)
 
     def _gold(self, connection: Connection, job: JudgeJob) -> Gold:
-        key: Hashable = (job.database, connection.identity, job.gold)
+        key: Hashable = (job.database.location, connection.identity, job.gold)
         gold = self._golds.get(key)
         if gold is None:
             gold = self._new_gold(connection, job)
@@ -184,7 +179,7 @@ class Judge:
             query = ParsedQuery(job.gold, job.database.dialect, tables)
         except ValueError:  # nothing is known of a gold that cannot be taken apart: its result counts as it is
             return Certainty()
-        self._deadline.phase = "gold"
+        self._deadline.enter("gold")
         return examine(query, job.gold, result, connection, self._limits)
 
 

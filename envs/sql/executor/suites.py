@@ -78,11 +78,11 @@ class Suites:
             DatabaseFaultError: as for ``defect``.
         """
         known = self._get(database, connection, gold)
-        self._deadline.phase = "instance"
+        self._deadline.enter("instance")
         return known.agreement.disagreement(query)
 
     def _get(self, database: Database, connection: Connection, gold: str) -> _Suite:
-        self._deadline.phase = "test suite"
+        self._deadline.enter("test suite")
         home = self._home(database, connection)
         known = home.suites.get(gold)
         if known is None:

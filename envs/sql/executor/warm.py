@@ -12,12 +12,12 @@ OPEN_CONNECTIONS = 64
 
 
 class WarmConnections:
-    """Connections by database, least recently used first."""
+    """Connections by the database's location, least recently used first."""
 
     def __init__(self, limits: ExecutionLimits, deadline: Deadline) -> None:
         self._limits = limits
         self._deadline = deadline
-        self._opened: OrderedDict[Database, TimedConnection] = OrderedDict()
+        self._opened: OrderedDict[str, TimedConnection] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._opened)
@@ -29,21 +29,22 @@ class WarmConnections:
             ConfigurationError: its driver is not installed.
             DatabaseFaultError: it cannot be asked anything.
         """
-        connection = self._opened.get(database)
+        location = database.location
+        connection = self._opened.get(location)
         try:
             identity = identity_of(database)
         except DatabaseFaultError:
-            self._drop(database)
+            self._drop(location)
             raise
         if connection is not None and connection.identity == identity:
-            self._opened.move_to_end(database)
+            self._opened.move_to_end(location)
             return connection
-        self._drop(database)
+        self._drop(location)
         while len(self._opened) >= OPEN_CONNECTIONS:
             self._opened.popitem(last=False)[1].close()
-        self._opened[database] = opened = TimedConnection(database, self._limits, self._deadline)
+        self._opened[location] = opened = TimedConnection(database, self._limits, self._deadline)
         return opened
 
-    def _drop(self, database: Database) -> None:
-        if (connection := self._opened.pop(database, None)) is not None:
+    def _drop(self, location: str) -> None:
+        if (connection := self._opened.pop(location, None)) is not None:
             connection.close()

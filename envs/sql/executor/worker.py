@@ -4,6 +4,7 @@ The process can allocate no more than its settings allow, and can write no file:
 despite its seal, the kernel refuses. (The cache of test suites raises that limit for the moment in which it writes.)
 """
 
+import gc
 import logging
 import mmap
 import resource
@@ -31,6 +32,9 @@ def main(connection_descriptor: int, note_descriptor: int) -> None:
         settings: ExecutorSettings = receive(connection)
         _limit_process(settings.worker_bytes)
         judge = Judge(settings, deadline)
+        # What is remembered is long-lived and holds no cycles: looking through it every 700 rows costs a tenth.
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 20)
         try:
             connection.sendall(pack([]))  # ready
             while True:
@@ -42,15 +46,15 @@ def main(connection_descriptor: int, note_descriptor: int) -> None:
 def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge, deadline: Deadline) -> None:
     outcomes: list[tuple[int, Outcome]] = []
     sent = time.monotonic()
+    deadline.allow(OWN_SECONDS)
     for number, job in jobs:
         deadline.start(number)
-        deadline.allow(OWN_SECONDS)
         outcomes.append((number, judge.execute(job) if isinstance(job, ExecuteJob) else judge.judge(job)))
-        deadline.stop()
         if time.monotonic() - sent > SECONDS_BETWEEN_SENDS:
             connection.sendall(pack(outcomes))
             outcomes = []
             sent = time.monotonic()
+    deadline.stop()
     if outcomes:
         connection.sendall(pack(outcomes))
 
