@@ -7,7 +7,8 @@ One-edit mutants of Spider's dev gold are judged three ways: as sets of rows on 
 an independent set of databases proves it different: other seeds and ways of drawing, constants of gold and mutant, none
 chosen by what it reveals, and samples of the real rows besides. A difference counts only where the gold's result hangs
 on no order, and only when it is there again with the rows visited in reverse. A third of the mutants is made by
-operators that the choice of the suite does not know ("held out"); they are shown apart on stderr.
+operators that the choice of the suite does not know ("held out"); they are shown apart on stderr, and
+``wrong_ours_known`` is the share without them (many of them, such as COALESCE, change nothing and are rightly accepted).
 
 ``gold_rejected`` counts rewrites of the gold, equal to it by construction, that ours rejects. ``build_ms`` is the time
 of building all suites (schema and samples read, candidates drawn, mutants run) for each database that was kept: of the
@@ -178,6 +179,10 @@ def summarise(tally: Tally) -> dict[str, Any]:
         accepted, wrong = (_of_judge(counts, judge) for counts in (tally.accepted, tally.wrong))
         summary[f"accepted_{judge}"] = accepted
         summary[f"wrong_{judge}"] = round(wrong / accepted, 4) if accepted else 0.0
+    known = [
+        _of_judge(counts, "ours") - _of_judge(counts, "ours", "held out") for counts in (tally.accepted, tally.wrong)
+    ]
+    summary["wrong_ours_known"] = round(known[1] / known[0], 4) if known[0] else 0.0
     summary["gold_rejected"] = len(tally.rejected)
     summary["build_ms"] = round(1000 * tally.seconds / tally.kept, 2) if tally.kept else 0.0
     return summary

@@ -58,7 +58,8 @@ class Scratch(Protocol):
         ...
 
     def reverse(self) -> None:
-        """From now on, until ``fill``, the rows of every table are visited in the opposite order."""
+        """From now on, until it is called again or ``fill`` is, the rows of every table are visited in the opposite
+        order."""
         ...
 
     def execute(self, query: str, limits: ExecutionLimits) -> Execution:

@@ -125,7 +125,7 @@ class DuckdbScratch:
                 self._insert(table, rows[middle:])
 
     def reverse(self) -> None:
-        """From now on, until ``fill``, tables are scanned from their end: the rows are put in the other way round."""
+        """Turns the order round in which tables are scanned: the rows are put in the other way round."""
         self.fill({name: rows[::-1] for name, rows in self._rows.items()})
 
     def execute(self, query: str, limits: ExecutionLimits) -> Execution:

@@ -76,6 +76,7 @@ class SqliteScratch:
             raise DatabaseFaultError(f"the schema of '{database.location}' cannot be read: {error}") from error
         finally:
             with_rows.close()
+        self._is_reversed = False
         self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
         try:
             for (statement,) in statements:
@@ -92,7 +93,8 @@ class SqliteScratch:
         Raises:
             DatabaseFaultError: the database refuses.
         """
-        self._sealed.visit_rows_in_reverse(False)
+        if self._is_reversed:
+            self.reverse()
         with self._sealed.opened(for_writing=True) as connection:
             try:
                 connection.execute("BEGIN")
@@ -109,8 +111,9 @@ class SqliteScratch:
                 raise DatabaseFaultError(f"the test database cannot be filled: {error}") from error
 
     def reverse(self) -> None:
-        """From now on every table is scanned from its end."""
-        self._sealed.visit_rows_in_reverse(True)
+        """Turns the direction round in which tables are scanned."""
+        self._is_reversed = not self._is_reversed
+        self._sealed.visit_rows_in_reverse(self._is_reversed)
 
     def execute(self, query: str, limits: ExecutionLimits) -> Execution:
         """Runs one query of a model."""

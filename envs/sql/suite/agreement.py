@@ -135,9 +135,27 @@ class Agreement:
         """
         for number in range(len(self._suite.instances)):
             filled = self._pool.get(self._database, self._suite, number)
-            outcome = filled.scratch.execute(prediction, self._pool.limits)
-            if isinstance(outcome, DatabaseFault):
-                raise DatabaseFaultError(outcome.message)
-            if not agrees(filled.gold, outcome, is_ordered=self._suite.is_ordered):
-                return Disagreement(instance=number, error=outcome if isinstance(outcome, QueryError) else None)
+            if (found := self._compare(prediction, number, filled)) is not None:
+                return found
+        if self._database.kind == "sqlite":  # in others turning the order round means to fill a database again
+            for number in range(len(self._suite.instances)):
+                if (found := self._compare_reversed(prediction, number)) is not None:
+                    return found
         return Disagreement(instance=None) if self._own_constants.reveals(prediction) else None
+
+    def _compare(self, prediction: str, number: int, filled: _Filled) -> Disagreement | None:
+        outcome = filled.scratch.execute(prediction, self._pool.limits)
+        if isinstance(outcome, DatabaseFault):
+            raise DatabaseFaultError(outcome.message)
+        if agrees(filled.gold, outcome, is_ordered=self._suite.is_ordered):
+            return None
+        return Disagreement(instance=number, error=outcome if isinstance(outcome, QueryError) else None)
+
+    def _compare_reversed(self, prediction: str, number: int) -> Disagreement | None:
+        """The gold returns the same in either order; a prediction that hangs on the order of rows does not."""
+        filled = self._pool.get(self._database, self._suite, number)
+        filled.scratch.reverse()
+        try:
+            return self._compare(prediction, number, filled)
+        finally:
+            filled.scratch.reverse()

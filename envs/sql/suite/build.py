@@ -160,6 +160,7 @@ class SuiteBuilder:
             result = self.stable_result(instance, query, nulls, check, random)
             if result is None:
                 continue
+            self.scratch.fill(instance)  # as it will be when predictions are judged: some mutants hang on the order
             kept = _Candidate(instance=instance, rows=len(result.rows))
             for index in list(live):
                 outcome = self.scratch.execute(mutants[index].query, self.small_limits)

@@ -57,6 +57,10 @@ MODES = (
 )
 ASIDE = Mode(parents=(1, 3), children=(1, 4), distinct=0.5, narrow=0.3, meeting=0.0, spreads=("even",))
 """For tables that the gold does not name: rows enough for foreign keys and for a prediction that asks the wrong one."""
+FEW = Mode(
+    parents=(1, 3), children=(1, 4), distinct=0.6, narrow=0.3, meeting=0.7, spreads=("even", "ranked"), copies=0.2
+)
+"""For predictions with conditions of their own: among few rows, those that fail one matter to the result."""
 
 
 def spread_out(options: Sequence[Any], count: int, spread: Spread, sizes: Sequence[int], random: Random) -> list[Any]:

@@ -9,18 +9,18 @@ import re
 from functools import cached_property
 from random import Random
 
-from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError
+from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError, QueryResult
 from envs.sql.suite.build import SuiteBuilder
 from envs.sql.suite.domains import make_domains
 from envs.sql.suite.literals import Demands, gather_demands
-from envs.sql.suite.modes import MODES
+from envs.sql.suite.modes import FEW, MODES
 from envs.sql.suite.query import ParsedQuery
 from envs.sql.suite.rows import RowDrawer
 from envs.sql.suite.stability import StabilityCheck, agrees
 from envs.sql.suite.suite import TestSuite
 
-DATABASES = 2 * len(MODES)
-"""How many are drawn."""
+DRAWN = (*MODES, *MODES, *[FEW] * 14)
+"""The modes of the databases that are drawn."""
 MOST_ROWS = 30
 """However large a LIMIT or a count the prediction names."""
 LONGEST_PREDICTION = 5_000
@@ -65,7 +65,7 @@ class OwnConstants:
             return False  # the database understood it, sqlglot does not: what the suite said stands
         random = Random(f"{builder.settings.seed}:{self._suite.gold}:{prediction}")
         drawer = None
-        for number in range(DATABASES):
+        for number, mode in enumerate(DRAWN):
             if drawer is None or number % len(MODES) == 0:
                 domains = make_domains(
                     builder.tables,
@@ -75,16 +75,22 @@ class OwnConstants:
                     nulls_of_schema=builder.settings.nulls == "schema",
                 )
                 drawer = RowDrawer(builder.tables, domains, demands)
-            instance = drawer.draw(MODES[number % len(MODES)], random)
+            instance = drawer.draw(mode, random)
             gold = builder.stable_result(instance, self._gold, self._suite.null_columns, self._check, random)
             if gold is None:
                 continue
-            outcome = builder.scratch.execute(prediction, builder.small_limits)
-            if isinstance(outcome, DatabaseFault):
-                raise DatabaseFaultError(outcome.message)
-            if not agrees(gold, outcome, is_ordered=self._suite.is_ordered):
+            if self._differs(prediction, gold):
+                return True
+            builder.scratch.reverse()
+            if self._differs(prediction, gold):
                 return True
         return False
+
+    def _differs(self, prediction: str, gold: QueryResult) -> bool:
+        outcome = self._builder.scratch.execute(prediction, self._builder.small_limits)
+        if isinstance(outcome, DatabaseFault):
+            raise DatabaseFaultError(outcome.message)
+        return not agrees(gold, outcome, is_ordered=self._suite.is_ordered)
 
     def _demands(self, prediction: str) -> Demands:
         """The gold's, and the constants of the prediction: rows that fail its conditions are what tells it apart."""
