@@ -5,9 +5,9 @@
 Every question gets a group of eight answers, as in training: drawn, with repetition, from its own gold and the golds of
 three other questions to the same database, so that right and wrong answers mix and about half of a group repeats the
 other half. All texts are respelled for each pass, so that none is known from before. Golds have been judged once
-before, as they are when tasks are loaded. The baseline is the common design: for every answer, a thread that opens a connection, executes
-gold and answer, and is interrupted at the limit; as many threads at a time as there are workers. Both run in this
-process, one after the other.
+before, as they are when tasks are loaded. The baseline is the common design: for every answer, a thread that opens a
+connection, executes gold and answer, and is interrupted at the limit; as many threads at a time as there are workers.
+Both run in this process, one after the other.
 
 The last line is one JSON object:
 

@@ -8,7 +8,7 @@ an independent set of databases proves it different: other seeds and ways of dra
 chosen by what it reveals, and samples of the real rows besides. A difference counts only where the gold's result hangs
 on no order, and only when it is there again with the rows visited in reverse. A third of the mutants is made by
 operators that the choice of the suite does not know ("held out"); they are shown apart on stderr, and
-``wrong_ours_known`` is the share without them (many of them, such as COALESCE, change nothing and are rightly accepted).
+``wrong_ours_known`` is the share without them (many, such as COALESCE, change nothing and are rightly accepted).
 
 ``gold_rejected`` counts rewrites of the gold, equal to it by construction, that ours rejects. ``build_ms`` is the time
 of building all suites (schema and samples read, candidates drawn, mutants run) for each database that was kept: of the
