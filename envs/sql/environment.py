@@ -8,8 +8,9 @@ from typing import Any
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
 from envs.options import construct
-from envs.sql.executor.pool import WorkerPool, shared_pool
+from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
+from envs.sql.executor.shared import shared_pool
 from envs.sql.grammar import make_grammar
 from envs.sql.judge import judge_episodes
 from envs.sql.prompt import SchemaBudget, TokenCounter, estimated_tokens, make_prompt

@@ -8,8 +8,6 @@ worker takes its place.
 Callable from any thread. Nothing is installed in the parent: no signal handler, no import hook.
 """
 
-import atexit
-import os
 import selectors
 import signal
 import socket
@@ -19,9 +17,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from zlib import crc32
 
-from envs.sql.databases.execution import DatabaseFault, QueryError
 from envs.sql.executor.deadline import Phase
-from envs.sql.executor.job import ExecuteJob, Job, Judgement, Outcome, Unjudged
+from envs.sql.executor.job import Job, Outcome
+from envs.sql.executor.order import Batch, Order, overdue
 from envs.sql.executor.process import WorkerProcess
 from envs.sql.executor.settings import ExecutorSettings
 
@@ -32,45 +30,8 @@ ATTEMPTS = 2
 """How often a job is run under which a worker died."""
 DELIVERIES = 5
 """How often a job is given out that no worker ever came to."""
-
 FAILED_STARTS = 3
 """How often in a row, for each worker, one may end with an error before any has answered."""
-
-
-class _Batch:
-    """The outcomes of one submission, as they come in."""
-
-    def __init__(self, size: int) -> None:
-        self.future: Future[list[Outcome]] = Future()
-        self.future.set_running_or_notify_cancel()  # from here on nobody can cancel it
-        self._outcomes: list[Outcome | None] = [None] * size
-        self._missing = size
-
-    def answer(self, place: int, outcome: Outcome) -> None:
-        self._outcomes[place] = outcome
-        self._missing -= 1
-        if self._missing == 0:
-            self.future.set_result([outcome for outcome in self._outcomes if outcome is not None])
-
-
-class _Order:
-    """A job on its way."""
-
-    __slots__ = ("attempts", "batch", "deliveries", "job", "place")
-
-    def __init__(self, job: Job, batch: _Batch, place: int) -> None:
-        self.job = job
-        self.batch = batch
-        self.place = place
-        self.attempts = 0
-        self.deliveries = 0
-
-    def answer(self, outcome: Outcome) -> None:
-        self.batch.answer(self.place, outcome)
-
-    def give_up(self, reason: str) -> None:
-        is_execution = isinstance(self.job, ExecuteJob)
-        self.answer(DatabaseFault(message=reason) if is_execution else Unjudged(reason=reason))
 
 
 class _Worker:
@@ -78,8 +39,8 @@ class _Worker:
 
     def __init__(self, settings: ExecutorSettings) -> None:
         self.process = WorkerProcess(settings)
-        self.waiting: deque[_Order] = deque()
-        self.in_flight: dict[int, _Order] = {}
+        self.waiting: deque[Order] = deque()
+        self.in_flight: dict[int, Order] = {}
 
 
 class WorkerPool:
@@ -88,7 +49,7 @@ class WorkerPool:
     def __init__(self, settings: ExecutorSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._submitted: deque[_Order] = deque()
+        self._submitted: deque[Order] = deque()
         self._is_closing = False
         self._number = 0
         self._failed_starts = 0
@@ -115,14 +76,14 @@ class WorkerPool:
         Raises:
             RuntimeError: the pool is closed.
         """
-        batch = _Batch(len(jobs))
+        batch = Batch(len(jobs))
         if not jobs:
             batch.future.set_result([])
             return batch.future
         with self._lock:
             if self._is_closing:
                 raise RuntimeError("the SQL executor is closed")
-            self._submitted.extend(_Order(job, batch, place) for place, job in enumerate(jobs))
+            self._submitted.extend(Order(job, batch, place) for place, job in enumerate(jobs))
         self._wake_up.send(b"\0")
         return batch.future
 
@@ -184,7 +145,7 @@ class WorkerPool:
             worker.process.channel.send(message)
         self._watch(worker)
 
-    def _next_orders(self, worker: _Worker) -> list[_Order]:
+    def _next_orders(self, worker: _Worker) -> list[Order]:
         if worker.waiting:
             return [worker.waiting.popleft() for _ in range(min(JOBS_A_MESSAGE, len(worker.waiting)))]
         if worker.in_flight:
@@ -225,10 +186,10 @@ class WorkerPool:
         worker.process = WorkerProcess(self._settings)
         self._register(worker)
 
-    def _answer_or_retry(self, worker: _Worker, culprit: _Order, ended_by: int, phase: Phase) -> None:
+    def _answer_or_retry(self, worker: _Worker, culprit: Order, ended_by: int, phase: Phase) -> None:
         culprit.attempts += 1
         if ended_by == signal.SIGALRM:
-            culprit.answer(_overdue(culprit.job, phase, self._settings.limits.seconds))
+            culprit.answer(overdue(culprit.job, phase, self._settings.limits.seconds))
         elif culprit.attempts < ATTEMPTS:
             worker.waiting.appendleft(culprit)
         else:
@@ -254,38 +215,3 @@ class WorkerPool:
         self._selector.close()
         self._wake_up.close()
         self._woken.close()
-
-
-def _overdue(job: Job, phase: Phase, seconds: float) -> Outcome:
-    """The answer to a job in which the kernel's timer ended the worker."""
-    if phase in ("query", "instance"):
-        message = f"it did not end {seconds:g} s after it began, and was ended with its worker"
-        if isinstance(job, ExecuteJob):
-            return QueryError(category="timeout", message=message)
-        return Judgement(is_parsed=True, error="timeout", message=message)
-    if isinstance(job, ExecuteJob):
-        return DatabaseFault(message="the database did not answer in time")
-    return Unjudged(reason=f"{phase}: deadline")
-
-
-_POOLS_LOCK = threading.Lock()
-_POOLS: dict[tuple[int, ExecutorSettings], WorkerPool] = {}
-
-
-def shared_pool(settings: ExecutorSettings) -> WorkerPool:
-    """The pool of this process with these settings, started when first asked for."""
-    with _POOLS_LOCK:
-        key = (os.getpid(), settings)  # a forked child must not use its parent's
-        if key not in _POOLS:
-            _POOLS[key] = WorkerPool(settings)
-        return _POOLS[key]
-
-
-@atexit.register
-def close_shared_pools() -> None:
-    """Ends the workers of all shared pools of this process; the next ``shared_pool`` starts new ones."""
-    with _POOLS_LOCK:
-        own = [key for key in _POOLS if key[0] == os.getpid()]
-        pools = [_POOLS.pop(key) for key in own]
-    for pool in pools:
-        pool.close()

@@ -20,6 +20,7 @@ from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement, Outcome, Unju
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
 
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")
 SECONDS = 0.3
 LIMITS = ExecutionLimits(seconds=SECONDS)
 GOLD = "SELECT name, age FROM singer WHERE age = 30"
@@ -147,6 +148,7 @@ def test_one_kill_is_made_good_by_the_second_attempt(database: Path) -> None:
     pool.close()
 
 
+@needs_proc
 def test_a_job_under_which_two_workers_die_is_unjudged(database: Path) -> None:
     pool = WorkerPool(ExecutorSettings(limits=ExecutionLimits(seconds=20.0), suite=None, workers=1))
     future = pool.submit([judge_job(database, ENDLESS)])
@@ -217,6 +219,7 @@ def test_a_changed_database_changes_what_is_right(pool: WorkerPool, database: Pa
     assert judged(three).is_correct and not judged(four).is_correct
 
 
+@needs_proc
 def test_an_idle_worker_helps_a_busy_one(database: Path) -> None:
     pool = WorkerPool(ExecutorSettings(limits=ExecutionLimits(seconds=20.0), suite=None, workers=2))
     slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 200000) SELECT count(*) + {} FROM c"
@@ -232,6 +235,7 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@needs_proc
 def test_workers_can_write_no_file_and_take_no_more_memory_than_allowed(pool: WorkerPool) -> None:
     for pid in pool.pids:
         limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
@@ -240,6 +244,7 @@ def test_workers_can_write_no_file_and_take_no_more_memory_than_allowed(pool: Wo
         assert soft["Max data size"] == str(ExecutorSettings(limits=LIMITS).worker_bytes)
 
 
+@needs_proc
 def test_closing_ends_the_workers_and_leaves_what_is_on_its_way_unjudged(database: Path) -> None:
     pool = WorkerPool(ExecutorSettings(limits=ExecutionLimits(seconds=20.0), suite=None, workers=1))
     pids = pool.pids
@@ -252,6 +257,7 @@ def test_closing_ends_the_workers_and_leaves_what_is_on_its_way_unjudged(databas
     pool.close()
 
 
+@needs_proc
 def test_workers_end_with_a_parent_that_is_killed(database: Path, tmp_path: Path) -> None:
     import subprocess
 
