@@ -43,12 +43,6 @@ def rows(outcome: Execution) -> tuple[tuple[object, ...], ...]:
     return outcome.rows
 
 
-def test_a_query_returns_columns_and_rows(connection: DuckdbConnection) -> None:
-    outcome = connection.execute("SELECT name, age AS years FROM singer WHERE age < 18", LIMITS)
-    assert isinstance(outcome, QueryResult)
-    assert (outcome.columns, outcome.rows) == (("name", "years"), (("Ben", 17),))
-
-
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
@@ -256,28 +250,11 @@ def test_two_connections_of_a_process_have_limits_of_their_own(duckdb_file: Path
     large.close()
 
 
-def test_rows_fill_a_scratch_database_and_are_replaced(scratch: DuckdbScratch) -> None:
-    scratch.fill({"singer": [(7, "Eve", 20, None)], "order": [(1,), (1,)]})
-    assert rows(scratch.execute("SELECT * FROM singer", LIMITS)) == ((7, "Eve", 20, None),)
-    assert rows(scratch.execute("SELECT name FROM adult", LIMITS)) == (("Eve",),)
-    scratch.fill({"singer": [(8, "Fay", 21, "Ulm")]})
-    assert rows(scratch.execute("SELECT singer_id FROM singer", LIMITS)) == ((8,),)
-    assert rows(scratch.execute('SELECT count(*) FROM "order"', LIMITS)) == ((0,),)
-
-
 def test_a_row_that_breaks_a_constraint_or_type_is_left_out(scratch: DuckdbScratch) -> None:
     singers = [(1, "a", 1, None), (1, "same key", 1, None), (2, "b", "no number", None), (None, "c", 1, None)]
     scratch.fill({"singer": [*singers, (3, "d", 4, None)], "concert": [(2020, "hall", 99)]})
     assert rows(scratch.execute("SELECT singer_id FROM singer ORDER BY 1", LIMITS)) == ((1,), (3,))
     assert rows(scratch.execute("SELECT count(*) FROM concert", LIMITS)) == ((1,),)  # foreign keys are not enforced
-
-
-def test_a_scratch_database_is_scanned_the_other_way_round(scratch: DuckdbScratch) -> None:
-    scratch.fill({"order": [(1,), (2,), (3,)]})
-    scratch.reverse()
-    assert rows(scratch.execute('SELECT * FROM "order"', LIMITS)) == ((3,), (2,), (1,))
-    scratch.fill({"order": [(1,), (2,), (3,)]})
-    assert rows(scratch.execute('SELECT * FROM "order"', LIMITS)) == ((1,), (2,), (3,))
 
 
 def test_a_scratch_database_refuses_what_the_file_refuses(scratch: DuckdbScratch) -> None:

@@ -46,12 +46,6 @@ def rows(outcome: Execution) -> tuple[tuple[object, ...], ...]:
     return outcome.rows
 
 
-def test_a_query_returns_columns_and_rows(connection: PostgresConnection) -> None:
-    outcome = connection.execute("SELECT name, age AS years FROM singer WHERE age < 18", LIMITS)
-    assert isinstance(outcome, QueryResult)
-    assert (outcome.columns, outcome.rows) == (("name", "years"), (("Ben", 17),))
-
-
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
@@ -216,26 +210,11 @@ def test_a_session_that_an_administrator_ended_is_opened_again(
     assert rows(connection.execute("SELECT count(*) FROM singer", LIMITS)) == ((4,),)
 
 
-def test_rows_fill_scratch_tables_and_are_replaced(scratch: PostgresScratch) -> None:
-    scratch.fill({"singer": [(7, "Eve", 20, None)], "order": [(1,), (1,)]})
-    assert rows(scratch.execute("SELECT * FROM singer", LIMITS)) == ((7, "Eve", 20, None),)
-    assert rows(scratch.execute("SELECT name FROM adult", LIMITS)) == (("Eve",),)
-    scratch.fill({"singer": [(8, "Fay", 21, "Ulm")]})
-    assert rows(scratch.execute("SELECT singer_id FROM singer", LIMITS)) == ((8,),)
-    assert rows(scratch.execute('SELECT count(*) FROM "order"', LIMITS)) == ((0,),)
-
-
 def test_a_row_that_breaks_a_constraint_or_type_is_left_out(scratch: PostgresScratch) -> None:
     singers = [(1, "a", 1, None), (1, "same key", 1, None), (2, "b", "no number", None), (None, "c", 1, None)]
     scratch.fill({"singer": [*singers, (3, "d", 4, None)], "concert": [(2020, "hall", 99)]})
     assert rows(scratch.execute("SELECT singer_id FROM singer ORDER BY 1", LIMITS)) == ((1,), (3,))
     assert rows(scratch.execute("SELECT count(*) FROM concert", LIMITS)) == ((1,),)  # foreign keys are not enforced
-
-
-def test_scratch_tables_are_scanned_the_other_way_round(scratch: PostgresScratch) -> None:
-    scratch.fill({"order": [(1,), (2,), (3,)]})
-    scratch.reverse()
-    assert rows(scratch.execute('SELECT * FROM "order"', LIMITS)) == ((3,), (2,), (1,))
 
 
 def test_queries_on_scratch_tables_see_no_others_and_write_nothing(scratch: PostgresScratch) -> None:

@@ -43,13 +43,6 @@ def category(database: Path, query: str, limits: ExecutionLimits = LIMITS) -> st
     return outcome.category
 
 
-def test_a_query_returns_columns_and_rows(database: Path) -> None:
-    outcome = execute(database, "SELECT name, age AS years FROM singer WHERE age < 18", LIMITS)
-    assert isinstance(outcome, QueryResult)
-    assert outcome.columns == ("name", "years")
-    assert outcome.rows == (("Ben", 17),)
-
-
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
