@@ -85,4 +85,7 @@ def check_privileges(connection: "psycopg.Connection[tuple[str, ...]]", database
 def remedy(role: str) -> str:
     """What an administrator has to do."""
     name = role.removesuffix(SCRATCH_SUFFIX)
-    return f"let an administrator run: python -m envs.sql.databases.postgres_role ADMINISTRATOR_DSN --role {name}"
+    return (
+        f"let an administrator run: python -m envs.sql.databases.postgres_role ADMINISTRATOR_DSN --role {name} "
+        "(another name where this role is needed for other things), and connect as that role"
+    )
