@@ -25,8 +25,8 @@ Not covered: PostgreSQL and DuckDB, whose own speed would be measured.
 
 import argparse
 import json
+import os
 import random
-import resource
 import sqlite3
 import statistics
 import threading
@@ -214,9 +214,7 @@ def main() -> None:
         "baseline_qps": round(baseline),
         "ratio": round(dev_qps / baseline, 2),
         "overrun_ms": round(measure_overrun(dev[0].database, late), 1),
-        "peak_rss_mib": round(
-            (max(dev_peak, train_peak, suite_peak) + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 2**20
-        ),
+        "peak_rss_mib": round((max(dev_peak, train_peak, suite_peak) + peak_bytes(os.getpid())) / 2**20),
         "dev_new_qps": round(new_qps),
         "dev_memo_qps": round(memo_qps),
         "dev_suite_qps": round(suite_qps),
