@@ -45,8 +45,8 @@ def _fault(database: Database) -> str | None:
         return "database missing"
     try:
         open_connection(database, ExecutionLimits()).close()
-    except DatabaseFaultError:
-        return "database out of reach" if database.kind == "postgres" else "database corrupt or locked"
+    except DatabaseFaultError as fault:
+        return f"database {'out of reach' if database.kind == 'postgres' else 'corrupt or locked'} ({fault})"
     return None
 
 

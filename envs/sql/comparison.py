@@ -13,6 +13,7 @@ interchangeable, and a depth-first search over it ends at its first try.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -30,23 +31,65 @@ class UndecidedError(Exception):
     """The results look alike in every cheap way and the search for a permutation became too long."""
 
 
-def are_equal(gold: Rows, predicted: Rows, *, is_ordered: bool, gold_width: int, predicted_width: int) -> bool:
+class Digest:
+    """What is hashed and counted of a result: once, for all that are compared with it, and when first needed."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    @cached_property
+    def rows_hash(self) -> int:
+        """The sum of the rows' hashes: equal bags have equal sums, which cost a tenth of counting."""
+        return sum(map(hash, self._rows))
+
+    @cached_property
+    def cells_hash(self) -> int:
+        """The same of all values, wherever they stand."""
+        return sum(map(hash, chain.from_iterable(self._rows)))
+
+    @cached_property
+    def others_hash(self) -> int:
+        """The same of the values that are no numbers."""
+        return sum([hash(value) for row in self._rows for value in row if not isinstance(value, (int, float))])
+
+    @cached_property
+    def bag(self) -> Counter[tuple[Any, ...]]:
+        """How often each row occurs."""
+        return Counter(self._rows)
+
+    @cached_property
+    def has_float(self) -> bool:
+        """A value is a float."""
+        return any(isinstance(value, float) for row in self._rows for value in row)
+
+
+def are_equal(
+    gold: Rows,
+    predicted: Rows,
+    *,
+    is_ordered: bool,
+    gold_width: int,
+    predicted_width: int,
+    gold_digest: Digest | None = None,
+) -> bool:
     """True when ``predicted`` is the same result as ``gold``.
 
     Args:
         is_ordered: the rows must come in the gold's order.
         gold_width, predicted_width: column counts, which empty results would not show.
+        gold_digest: of ``gold``, where many results are compared with it.
 
     Raises:
         UndecidedError: see there; no result of an ordinary query comes near it.
     """
     if gold_width != predicted_width or len(gold) != len(predicted):
         return False
-    if are_equal_exactly(gold, predicted, is_ordered=is_ordered):
+    digests = gold_digest or Digest(gold), Digest(predicted)
+    if _are_equal_exactly(gold, predicted, is_ordered, *digests):
         return True
-    if not (_has_float(gold) or _has_float(predicted)):
+    if not any(digest.has_float for digest in digests):
         return False
-    if _hash_of_others(gold) != _hash_of_others(predicted):  # something other than a number differs
+    if digests[0].others_hash != digests[1].others_hash:  # something other than a number differs
         return False
     return are_equal_exactly(*_with_close_numbers_merged(gold, predicted), is_ordered=is_ordered)
 
@@ -57,29 +100,22 @@ def are_equal_exactly(gold: Rows, predicted: Rows, *, is_ordered: bool) -> bool:
     Raises:
         UndecidedError: see there.
     """
+    return _are_equal_exactly(gold, predicted, is_ordered, Digest(gold), Digest(predicted))
+
+
+def _are_equal_exactly(
+    gold: Rows, predicted: Rows, is_ordered: bool, gold_digest: Digest, predicted_digest: Digest
+) -> bool:
     if gold == predicted:
         return True
+    if gold_digest.cells_hash != predicted_digest.cells_hash:  # settles nearly every difference
+        return False
     if is_ordered:
         # With the rows aligned, a permutation exists exactly when both hold the same bag of columns.
         return Counter(zip(*gold, strict=True)) == Counter(zip(*predicted, strict=True))
-    return _are_equal_bags(gold, predicted) or _are_equal_up_to_columns(gold, predicted)
-
-
-def _are_equal_bags(gold: Rows, predicted: Rows) -> bool:
-    # Equal bags have equal sums of hashes, which cost a tenth of counting and settle nearly every difference.
-    return sum(map(hash, gold)) == sum(map(hash, predicted)) and Counter(gold) == Counter(predicted)
-
-
-def _hash_of_cells(rows: Rows) -> int:
-    return sum(map(hash, chain.from_iterable(rows)))
-
-
-def _hash_of_others(rows: Rows) -> int:
-    return sum([hash(value) for row in rows for value in row if not isinstance(value, (int, float))])
-
-
-def _has_float(rows: Rows) -> bool:
-    return any(isinstance(value, float) for row in rows for value in row)
+    if gold_digest.rows_hash == predicted_digest.rows_hash and gold_digest.bag == predicted_digest.bag:
+        return True
+    return _are_equal_up_to_columns(gold, predicted)
 
 
 def _with_close_numbers_merged(gold: Rows, predicted: Rows) -> tuple[Rows, Rows]:
@@ -122,8 +158,6 @@ class _Colours:
 def _are_equal_up_to_columns(gold: Rows, predicted: Rows) -> bool:
     if not gold or len(gold[0]) < 2:
         return False  # nothing to permute, and equal bags were ruled out before
-    if _hash_of_cells(gold) != _hash_of_cells(predicted):
-        return False
     values = _Colours()
     gold_columns, predicted_columns = (
         [values.of_all(column) for column in zip(*rows, strict=True)] for rows in (gold, predicted)

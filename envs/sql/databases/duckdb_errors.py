@@ -34,6 +34,8 @@ _CORRUPT = re.compile(r"Corrupt database file|(IO|Serialization|FATAL|Transactio
 def classified(error: BaseException) -> QueryError | DatabaseFault:
     """What an exception of the duckdb module says: the query's fault, by category, or the database's."""
     message = shortened(str(error)) or "out of memory"
+    if "memory allocation failed" in message:  # under whichever class it happened
+        return QueryError(category="too large", message=message)
     if isinstance(error, duckdb.IOException) or (isinstance(error, duckdb.Error) and _CORRUPT.match(message)):
         return DatabaseFault(message=message)
     category = next((category for kind, category in _CATEGORY_BY_CLASS if isinstance(error, kind)), None)

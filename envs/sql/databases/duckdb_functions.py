@@ -48,9 +48,9 @@ SCALAR_FUNCTIONS = frozenset(
     row map map_concat map_contains map_entries map_extract map_extract_value map_from_entries map_keys map_values
     struct_concat struct_contains struct_extract struct_extract_at struct_insert struct_keys struct_pack struct_update
     struct_values union_extract union_tag union_value unnest
-    json json_array json_array_length json_contains json_exists json_extract json_extract_path json_extract_path_text
+    json json_array json_array_length json_exists json_extract json_extract_path json_extract_path_text
     json_extract_string json_group_array json_group_object json_keys json_merge_patch json_object json_quote
-    json_structure json_transform json_type json_valid json_value row_to_json to_json
+    json_structure json_type json_valid json_value row_to_json to_json
     any_value approx_count_distinct approx_quantile arbitrary arg_max arg_max_null arg_min arg_min_null argmax argmin
     array_agg avg bit_and bit_or bit_xor bool_and bool_or corr count count_if count_star countif covar_pop covar_samp
     entropy favg first fsum geomean geometric_mean group_concat histogram kahan_sum kurtosis kurtosis_pop last list

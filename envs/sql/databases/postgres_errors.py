@@ -40,7 +40,12 @@ _CATEGORY_BY_FUNCTION = {
 }
 # 08 connection, 53 too little of something, 55 a lock, 57 shutdown, 58 input and output, F0 configuration, XX internal
 _FAULT_CLASSES = (b"08", b"53", b"55", b"57", b"58", b"F0")
-_FAULT_STATES = (b"XX001", b"XX002", b"25P03")  # corrupt data, corrupt index, idle too long
+_FAULT_STATES = (
+    b"XX001",
+    b"XX002",
+    b"25P02",
+    b"25P03",
+)  # corrupt data or index; left over, idle too long
 
 
 def state_of(result: PGresult) -> bytes:

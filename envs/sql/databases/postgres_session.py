@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from envs.sql.databases.database import Database
@@ -170,8 +170,17 @@ class _Run:
         except _FailedError as failure:
             return classified(failure.result, is_late=time.monotonic() > self._deadline - SHORTEST_TIMEOUT)
         finally:
-            if self._pgconn.status == ConnStatus.OK:
-                self._pgconn.exec_(b"ROLLBACK")
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        """Leaves no transaction behind, or no connection. A ROLLBACK can itself fail once: over the limit on temporary
+        files it does, and what the session was asked next would then fail for this query's sake."""
+        for _ in range(2):
+            if self._pgconn.status != ConnStatus.OK or self._pgconn.transaction_status == TransactionStatus.IDLE:
+                return
+            self._pgconn.exec_(b"ROLLBACK")
+        if self._pgconn.transaction_status != TransactionStatus.IDLE:
+            self._pgconn.finish()
 
     def _begin(self) -> None:
         _checked(self._pgconn.exec_(b"BEGIN READ ONLY; SET LOCAL statement_timeout = " + self._timeout() + self._role))
@@ -200,7 +209,7 @@ class _Run:
             if not _COMMENTS.sub(b"", text).strip(b"; \t\r\n\f"):
                 raise RefusedError("not SQL", "the text holds no statement") from None
             # Is it SQL, but no read? Preparing a statement does not run it, and its message has no DECLARE in it.
-            self._pgconn.exec_(b"ROLLBACK")
+            self._roll_back()
             self._begin()
             _checked(self._pgconn.prepare(b"", text))
             raise RefusedError("not a read", "only reading is permitted") from None

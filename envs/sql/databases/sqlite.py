@@ -14,6 +14,7 @@ from envs.sql.databases.sqlite_seal import SealedSqlite
 
 LOCK_SECONDS = 0.2
 """How long a query waits for a database that another process has locked."""
+FIRST_ROWID, ROWID_STEP = 11, 3
 
 
 class SqliteConnection:
@@ -82,6 +83,9 @@ class SqliteScratch:
             for (statement,) in statements:
                 self._connection.execute(statement)
             self._tables = tuple(table for table in read_tables(self._connection) if not table.is_view)
+            self._with_hidden_rowid = frozenset(
+                table.name for table in self._tables if _has_hidden_rowid(self._connection, table)
+            )
             self._sealed = SealedSqlite(self._connection, limits)
         except (sqlite3.Error, sqlite3.Warning, DatabaseFaultError) as error:
             self._connection.close()
@@ -99,16 +103,24 @@ class SqliteScratch:
             try:
                 connection.execute("BEGIN")
                 for table in self._tables:
-                    name = '"' + table.name.replace('"', '""') + '"'
-                    connection.execute(f"DELETE FROM {name}")
+                    connection.execute(f"DELETE FROM {_quoted(table.name)}")
                     if drawn := rows.get(table.name):
-                        places = ", ".join("?" * len(table.columns))
-                        connection.executemany(f"INSERT OR IGNORE INTO {name} VALUES ({places})", drawn)
+                        connection.executemany(*self._insertion(table, drawn))
                 connection.execute("COMMIT")
             except (sqlite3.Error, ValueError) as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise DatabaseFaultError(f"the test database cannot be filled: {error}") from error
+
+    def _insertion(self, table: Table, rows: Sequence[Row]) -> tuple[str, Sequence[Row]]:
+        """The statement and what to give it for each row."""
+        names = [_quoted(column.name) for column in table.columns]
+        if table.name in self._with_hidden_rowid:
+            # With gaps, or max(rowid) would be the number of rows on every test database.
+            names.insert(0, "rowid")
+            rows = [(FIRST_ROWID + ROWID_STEP * number, *row) for number, row in enumerate(rows)]
+        places = ", ".join("?" * len(names))
+        return f"INSERT OR IGNORE INTO {_quoted(table.name)} ({', '.join(names)}) VALUES ({places})", rows
 
     def reverse(self) -> None:
         """Turns the direction round in which tables are scanned."""
@@ -122,6 +134,24 @@ class SqliteScratch:
     def close(self) -> None:
         """Forgets schema and rows."""
         self._connection.close()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _has_hidden_rowid(connection: sqlite3.Connection, table: Table) -> bool:
+    """True when the rows have a number of their own that is none of the columns."""
+    keys = [column for column in table.columns if column.is_primary_key]
+    if len(keys) == 1 and keys[0].type.upper() == "INTEGER":
+        return False
+    if any(column.name.lower() == "rowid" for column in table.columns):
+        return False
+    try:
+        connection.execute(f"SELECT rowid FROM {_quoted(table.name)} LIMIT 0")
+    except sqlite3.OperationalError:  # WITHOUT ROWID
+        return False
+    return True
 
 
 def _connect(database: Database) -> sqlite3.Connection:

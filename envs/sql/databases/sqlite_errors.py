@@ -56,6 +56,8 @@ def classified(error: BaseException, reads: frozenset[tuple[str, str]]) -> Query
     message = shortened(str(error)) or "out of memory"
     if isinstance(error, MemoryError):
         return QueryError(category="too large", message=message, reads=reads)
+    if code is None and isinstance(error, sqlite3.ProgrammingError) and "closed" in message:
+        return DatabaseFault(message=message)
     if code is not None:
         primary = code & 0xFF  # the upper bits only refine it
         if primary in _DATABASE_CODES:

@@ -9,24 +9,27 @@ it when the worker is dead.
 import mmap
 import signal
 import struct
+import time
 from typing import Literal, get_args
 
 Phase = Literal["idle", "own code", "database", "gold", "query", "comparison", "facts", "test suite", "instance"]
 _PHASES: tuple[Phase, ...] = get_args(Phase)
 _NUMBERS = {phase: number for number, phase in enumerate(_PHASES)}
-_NOTE = struct.Struct("qq")
+_NOTE = struct.Struct("qqd")
 NOTE_BYTES = _NOTE.size
 
+OPENING_SECONDS = 30.0
+"""What opening a database or reading its catalogue may take, waiting for a lock or for a server included."""
 OWN_SECONDS = 20.0
 """What the worker's own code may take between two queries, a comparison for example; nothing comes near it."""
 GRACE_SECONDS = 0.025
 """How long after its limit a query that the database did not end is ended with its worker."""
 
 
-def read_note(note: mmap.mmap) -> tuple[int, Phase]:
-    """The number of the job that a worker ran last, and what it was doing."""
-    number, phase = _NOTE.unpack_from(note)
-    return number, _PHASES[phase]
+def read_note(note: mmap.mmap) -> tuple[int, Phase, float]:
+    """The number of the job that a worker runs, what it does, and when it last said so (on the system's clock)."""
+    number, phase, since = _NOTE.unpack_from(note)
+    return number, _PHASES[phase], since
 
 
 class Deadline:
@@ -35,6 +38,8 @@ class Deadline:
     def __init__(self, note: mmap.mmap) -> None:
         self._note = note
         self._number = -1
+        self.answer: str | None = None
+        """The query of a model that is being tried on test databases, to tell it from our own queries there."""
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
 
@@ -45,7 +50,7 @@ class Deadline:
 
     def enter(self, phase: Phase) -> None:
         """From now on the worker does what ``phase`` says, in the time that it has."""
-        _NOTE.pack_into(self._note, 0, self._number, _NUMBERS[phase])
+        _NOTE.pack_into(self._note, 0, self._number, _NUMBERS[phase], time.monotonic())
 
     def allow(self, seconds: float) -> None:
         """The worker may take ``seconds``, and the grace, for what it does next."""

@@ -8,7 +8,7 @@ have no such ties and judge the rest. Without one the gold's own result is taken
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from envs.sql.comparison import are_equal
+from envs.sql.comparison import Digest, are_equal
 from envs.sql.databases.execution import QueryResult
 from envs.sql.suite.certainty import Certainty
 
@@ -22,7 +22,11 @@ class Gold:
     is_ordered: bool
     find_certainty: Callable[[], Certainty] | None
     """Looks at the real rows; asked when a result differs, and once. None without a test suite."""
+    digest: Digest = field(init=False)
     _certainty: Certainty | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.digest = Digest(self.result.rows)
 
     def is_same(self, predicted: QueryResult) -> bool:
         """True when ``predicted`` is a result that the gold could have had as well.
@@ -38,12 +42,20 @@ class Gold:
             is_ordered=self.is_ordered,
             gold_width=len(self.result.columns),
             predicted_width=len(predicted.columns),
+            gold_digest=self.digest,
         ):
             return True
+        certainty = self._what_is_certain()
+        return certainty != Certainty() and certainty.agrees(self.result, predicted, is_ordered=self.is_ordered)
+
+    @property
+    def is_arbitrary(self) -> bool:
+        """Nothing is certain of the result but its width; False until a result differed and that was looked at."""
+        return self._certainty is not None and self._certainty.is_arbitrary
+
+    def _what_is_certain(self) -> Certainty:
         if self.find_certainty is None:
-            return False
+            return Certainty()
         if self._certainty is None:
             self._certainty = self.find_certainty()
-        if self._certainty == Certainty():
-            return False
-        return self._certainty.agrees(self.result, predicted, is_ordered=self.is_ordered)
+        return self._certainty

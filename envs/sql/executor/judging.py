@@ -46,9 +46,9 @@ class Judge:
         self._limits = settings.limits
         self._deadline = deadline
         self._connections = WarmConnections(settings.limits, deadline)
-        self._executions: Memo[Execution] = Memo(settings.cache_bytes // 2, _execution_bytes)
-        self._golds: Memo[Gold] = Memo(settings.cache_bytes // 4, lambda gold: _execution_bytes(gold.result))
-        self._judgements: Memo[Judgement] = Memo(settings.cache_bytes // 4, lambda _: JUDGEMENT_BYTES)
+        self._executions: Memo[Execution] = Memo(settings.cache_bytes // 2)
+        self._golds: Memo[Gold] = Memo(settings.cache_bytes // 4)
+        self._judgements: Memo[Judgement] = Memo(settings.cache_bytes // 4)
         self._suites = Suites(settings.suite, settings.limits, deadline) if settings.suite else None
         self._facts = FactFinder(facts=settings.facts, limits=settings.limits, deadline=deadline)
 
@@ -68,7 +68,7 @@ class Judge:
             if judgement is None:
                 judgement = self._judge(connection, job)
                 if len(job.query) <= self._limits.query_bytes:  # others are refused at once, and would fill the memory
-                    self._judgements.put(key, judgement)
+                    self._judgements.put(key, judgement, JUDGEMENT_BYTES + 4 * len(job.query))
             return judgement
         except DatabaseFaultError as fault:
             return Unjudged(reason=f"database: {fault}")
@@ -94,8 +94,9 @@ class Judge:
         if execution is None:
             self._deadline.enter(phase)
             execution = connection.execute(query, self._limits)
-            if not isinstance(execution, DatabaseFault):  # a lock passes
-                self._executions.put(key, execution)
+            # A lock passes, and so may what kept a gold from running: it is asked again.
+            if isinstance(execution, QueryResult) or (phase != "gold" and isinstance(execution, QueryError)):
+                self._executions.put(key, execution, _execution_bytes(execution) + 4 * len(query))
         return execution
 
     def _judge(self, connection: Connection, job: JudgeJob) -> Judgement:
@@ -133,12 +134,13 @@ class Judge:
 
     def _disagreement(self, connection: Connection, job: JudgeJob, gold: Gold) -> Disagreement | None:
         """Where in the test suite prediction and gold part."""
-        if self._suites is None or (job.query == job.gold and gold.result.rows):
+        if self._suites is None or (job.query == job.gold and gold.result.rows and not gold.is_arbitrary):
             return None
-        if not gold.result.rows:
+        if not gold.result.rows or gold.is_arbitrary:
             defect = self._suites.defect(job.database, connection, job.gold)
-            if defect is not None:  # whatever returns nothing would pass for right: the task is worth nothing
-                raise UnjudgedError(f"gold: its result is empty, and {defect}")
+            if defect is not None:  # whatever returns nothing, or anything, would pass for right
+                state = "hangs on the order of rows" if gold.result.rows else "is empty"
+                raise UnjudgedError(f"gold: its result {state}, and {defect}")
         if job.query == job.gold:
             return None
         return self._suites.disagreement(job.database, connection, job.gold, job.query)
@@ -148,7 +150,7 @@ class Judge:
         gold = self._golds.get(key)
         if gold is None:
             gold = self._new_gold(connection, job)
-            self._golds.put(key, gold)
+            self._golds.put(key, gold, _execution_bytes(gold.result) + 4 * len(job.gold))
         return gold
 
     def _new_gold(self, connection: Connection, job: JudgeJob) -> Gold:

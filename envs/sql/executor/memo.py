@@ -1,7 +1,7 @@
 """A cache that forgets what was used least recently, bounded by the bytes of what it keeps."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 ValueT = TypeVar("ValueT")
@@ -10,14 +10,12 @@ ValueT = TypeVar("ValueT")
 class Memo(Generic[ValueT]):
     """Values by key, least recently used first. For one thread."""
 
-    def __init__(self, capacity: int, weight: Callable[[ValueT], int]) -> None:
+    def __init__(self, capacity: int) -> None:
         """
         Args:
             capacity: how much all values together may weigh, in bytes.
-            weight: what one value weighs; a value over the capacity is not kept.
         """
         self._capacity = capacity
-        self._weight = weight
         self._used = 0
         self._entries: OrderedDict[Hashable, tuple[ValueT, int]] = OrderedDict()
 
@@ -32,10 +30,10 @@ class Memo(Generic[ValueT]):
         self._entries.move_to_end(key)
         return entry[0]
 
-    def put(self, key: Hashable, value: ValueT) -> None:
-        """Keeps ``value`` and forgets as many others as it takes."""
+    def put(self, key: Hashable, value: ValueT, weight: int) -> None:
+        """Keeps ``value``, which weighs ``weight`` bytes with its key, and forgets as many others as it takes. What
+        weighs more than the capacity is not kept."""
         self.drop(key)
-        weight = self._weight(value)
         if weight > self._capacity:
             return
         self._entries[key] = (value, weight)

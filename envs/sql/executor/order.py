@@ -48,9 +48,22 @@ class Order:
         self.answer(DatabaseFault(message=reason) if is_execution else Unjudged(reason=reason))
 
 
+ANSWER_PHASES: tuple[Phase, ...] = ("query", "instance")
+"""What the worker does then is run the model's query."""
+
+
+def crashed(job: Job, signal_number: int) -> Outcome:
+    """The answer to a query under which the database's own code crashed, again and again: the query's fault, or a model
+    would learn to leave no verdict."""
+    message = f"it crashed the database (signal {signal_number})"
+    if isinstance(job, ExecuteJob):
+        return QueryError(category="runtime error", message=message)
+    return Judgement(is_parsed=True, error="runtime error", message=message)
+
+
 def overdue(job: Job, phase: Phase, seconds: float) -> Outcome:
     """The answer to a job in which the kernel's timer ended the worker."""
-    if phase in ("query", "instance"):
+    if phase in ANSWER_PHASES:
         message = f"it did not end {seconds:g} s after it began, and was ended with its worker"
         if isinstance(job, ExecuteJob):
             return QueryError(category="timeout", message=message)

@@ -8,18 +8,20 @@ worker takes its place.
 Callable from any thread. Nothing is installed in the parent: no signal handler, no import hook.
 """
 
+import os
 import selectors
 import signal
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from zlib import crc32
 
-from envs.sql.executor.deadline import Phase
+from envs.sql.executor.deadline import OPENING_SECONDS, OWN_SECONDS, Phase
 from envs.sql.executor.job import Job, Outcome
-from envs.sql.executor.order import Batch, Order, overdue
+from envs.sql.executor.order import ANSWER_PHASES, Batch, Order, crashed, overdue
 from envs.sql.executor.process import WorkerProcess
 from envs.sql.executor.settings import ExecutorSettings
 
@@ -30,6 +32,11 @@ ATTEMPTS = 2
 """How often a job is run under which a worker died."""
 DELIVERIES = 5
 """How often a job is given out that no worker ever came to."""
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
+"""What a database's own code dies of. A worker that was killed (SIGKILL) died of something else, memory for example."""
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_WITHOUT_SIGN = OPENING_SECONDS + OWN_SECONDS + 10.0
+"""The longest that a worker may say nothing, on top of the limit of a query: more than its own timers allow it."""
 FAILED_STARTS = 3
 """How often in a row, for each worker, one may end with an error before any has answered."""
 
@@ -41,6 +48,8 @@ class _Worker:
         self.process = WorkerProcess(settings)
         self.waiting: deque[Order] = deque()
         self.in_flight: dict[int, Order] = {}
+        self.fed = 0.0
+        """When it was last handed orders."""
 
 
 class WorkerPool:
@@ -48,6 +57,7 @@ class WorkerPool:
 
     def __init__(self, settings: ExecutorSettings) -> None:
         self._settings = settings
+        self._owner = os.getpid()
         self._lock = threading.Lock()
         self._submitted: deque[Order] = deque()
         self._is_closing = False
@@ -74,8 +84,10 @@ class WorkerPool:
         """Runs ``jobs``; the future's result is one outcome a job, in order. Returns at once.
 
         Raises:
-            RuntimeError: the pool is closed.
+            RuntimeError: the pool is closed, or it is the parent's of a forked process.
         """
+        if os.getpid() != self._owner:
+            raise RuntimeError("a forked process needs a SQL executor of its own: envs.sql.executor.shared.shared_pool")
         batch = Batch(len(jobs))
         if not jobs:
             batch.future.set_result([])
@@ -112,7 +124,7 @@ class WorkerPool:
             raise
 
     def _turn(self) -> None:
-        for key, events in self._selector.select():
+        for key, events in self._selector.select(SECONDS_BETWEEN_LOOKS if self._is_busy() else None):
             if key.data is None:
                 self._woken.recv(4096)
                 continue
@@ -123,6 +135,18 @@ class WorkerPool:
         self._take_submitted()
         for worker in self._workers:
             self._feed(worker)
+        self._kill_stopped()
+
+    def _is_busy(self) -> bool:
+        return any(worker.in_flight for worker in self._workers)
+
+    def _kill_stopped(self) -> None:
+        """A worker's own timer ends it whatever it does, unless it is stopped from outside (SIGSTOP, for example)."""
+        now = time.monotonic()
+        patience = self._settings.limits.seconds + SECONDS_WITHOUT_SIGN
+        for worker in self._workers:
+            if worker.in_flight and now - max(worker.fed, worker.process.last_sign()) > patience:
+                worker.process.kill()
 
     def _take_submitted(self) -> None:
         with self._lock:
@@ -142,6 +166,7 @@ class WorkerPool:
                 order.deliveries += 1
                 worker.in_flight[self._number] = order
                 message.append((self._number, order.job))
+            worker.fed = time.monotonic()
             worker.process.channel.send(message)
         self._watch(worker)
 
@@ -192,6 +217,8 @@ class WorkerPool:
             culprit.answer(overdue(culprit.job, phase, self._settings.limits.seconds))
         elif culprit.attempts < ATTEMPTS:
             worker.waiting.appendleft(culprit)
+        elif ended_by in CRASHES and phase in ANSWER_PHASES:
+            culprit.answer(crashed(culprit.job, ended_by))
         else:
             culprit.give_up(f"executor: {ATTEMPTS} workers died under it (signal {ended_by})")
 

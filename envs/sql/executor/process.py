@@ -42,6 +42,14 @@ class WorkerProcess:
         """The process's number."""
         return self._process.pid
 
+    def last_sign(self) -> float:
+        """When the worker last said what it does, on the clock of ``time.monotonic``; 0 before it ever did."""
+        return read_note(self._note)[2]
+
+    def kill(self) -> None:
+        """Kills the process, stopped or not; its channel closes."""
+        self._process.kill()
+
     def end(self) -> tuple[int, int, Phase]:
         """Ends the process if it runs. Returns the signal that ended it (0 when none did), the number of the job that
         it ran and what it was doing.
@@ -52,5 +60,5 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
-        number, phase = read_note(self._note)
+        number, phase, _ = read_note(self._note)
         return max(0, -self._process.returncode), number, phase

@@ -4,7 +4,7 @@ Test databases are small, and so is the time that a query gets on one.
 """
 
 import resource
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,11 +23,11 @@ from envs.sql.suite.suite import TestSuite
 
 INSTANCE_SECONDS = 1.0
 """At most, of a query on a test database."""
-DATABASES = 32
-"""Databases of which the worker remembers what building a suite has to know."""
+DATABASES = {"sqlite": 32, "duckdb": 8, "postgres": 2}
+"""Databases of which the worker remembers what building a suite has to know, and keeps a test database to build on."""
 SUITE_BYTES = 4_194_304
 """Suites that the worker keeps of each database, counted as 100 bytes a value."""
-FILLED = {"sqlite": 512, "duckdb": 32, "postgres": 8}
+FILLED = {"sqlite": 512, "duckdb": 32, "postgres": 2}
 """Test databases that are kept filled, by kind: in SQLite 100 KiB each, in DuckDB some MiB, in PostgreSQL a session."""
 FILE_BYTES = 64_000_000
 """What the cache of suites may write at a time; all other writing is forbidden to a worker."""
@@ -43,7 +43,8 @@ class _Suite:
 class _Home:
     """All about one database as it is now."""
 
-    identity: Hashable
+    connection: Connection
+    """What the builder asks. When the worker has opened another one since, this one is closed."""
     builder: SuiteBuilder
     suites: Memo[_Suite]
 
@@ -78,8 +79,11 @@ class Suites:
             DatabaseFaultError: as for ``defect``.
         """
         known = self._get(database, connection, gold)
-        self._deadline.enter("instance")
-        return known.agreement.disagreement(query)
+        self._deadline.answer = query
+        try:
+            return known.agreement.disagreement(query)
+        finally:
+            self._deadline.answer = None
 
     def _get(self, database: Database, connection: Connection, gold: str) -> _Suite:
         self._deadline.enter("test suite")
@@ -89,22 +93,23 @@ class Suites:
             with _allowed_to_write():
                 suite = load_or_build(home.builder, gold)
             known = _Suite(suite=suite, agreement=Agreement(home.builder, suite, self._scratches[database.kind]))
-            home.suites.put(gold, known)
+            home.suites.put(gold, known, _suite_bytes(known))
         return known
 
     def _home(self, database: Database, connection: Connection) -> _Home:
         home = self._homes.pop(database, None)
-        if home is not None and home.identity != connection.identity:
+        if home is not None and home.connection is not connection:
             home.builder.close()
-            self._scratches[database.kind].close()  # among them those of the old schema
+            if home.connection.identity != connection.identity:
+                self._scratches[database.kind].close()  # among them those of the old schema
             home = None
         if home is None:
-            while len(self._homes) >= DATABASES:  # the one that was not used for longest comes first
+            while len(self._homes) >= DATABASES[database.kind]:  # the one that was not used for longest comes first
                 self._homes.pop(next(iter(self._homes))).builder.close()
             home = _Home(
-                identity=connection.identity,
+                connection=connection,
                 builder=SuiteBuilder(database, self._settings, connection, self._limits, self._open_scratch),
-                suites=Memo(SUITE_BYTES, _suite_bytes),
+                suites=Memo(SUITE_BYTES),
             )
         self._homes[database] = home
         return home

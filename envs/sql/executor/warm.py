@@ -8,7 +8,8 @@ from envs.sql.databases.identity import identity_of
 from envs.sql.executor.deadline import Deadline
 from envs.sql.executor.timed import TimedConnection
 
-OPEN_CONNECTIONS = 64
+OPEN_CONNECTIONS = {"sqlite": 64, "duckdb": 32, "postgres": 2}
+"""Of one worker. Each on PostgreSQL is a session of the server."""
 
 
 class WarmConnections:
@@ -40,7 +41,7 @@ class WarmConnections:
             self._opened.move_to_end(location)
             return connection
         self._drop(location)
-        while len(self._opened) >= OPEN_CONNECTIONS:
+        while len(self._opened) >= OPEN_CONNECTIONS[database.kind]:
             self._opened.popitem(last=False)[1].close()
         self._opened[location] = opened = TimedConnection(database, self._limits, self._deadline)
         return opened

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 from envs.sql.executor.channel import pack, receive
 from envs.sql.executor.deadline import NOTE_BYTES, OWN_SECONDS, Deadline
@@ -21,6 +22,8 @@ from envs.sql.executor.settings import ExecutorSettings
 
 SECONDS_BETWEEN_SENDS = 0.005
 """Outcomes are sent together, but none waits longer for the next job to end."""
+BLOATED = 0.8
+"""Share of its memory at which a worker is replaced."""
 
 
 def main(connection_descriptor: int, note_descriptor: int) -> None:
@@ -37,7 +40,7 @@ def main(connection_descriptor: int, note_descriptor: int) -> None:
         gc.set_threshold(100_000, 20, 20)
         try:
             connection.sendall(pack([]))  # ready
-            while True:
+            while not _is_bloated(settings.worker_bytes):
                 _serve(connection, receive(connection), judge, deadline)
         except (EOFError, ConnectionError, BrokenPipeError):
             return
@@ -57,6 +60,16 @@ def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge,
     deadline.stop()
     if outcomes:
         connection.sendall(pack(outcomes))
+
+
+def _is_bloated(worker_bytes: int) -> bool:
+    """The process holds so much that the next query would have little left. Allocators do not give back what a database
+    once had: the worker then ends, and a new one takes its place."""
+    try:
+        data_pages = int(Path("/proc/self/statm").read_text().split()[5])
+    except (OSError, IndexError, ValueError):  # not Linux
+        return False
+    return data_pages * resource.getpagesize() > BLOATED * worker_bytes
 
 
 def _limit_process(worker_bytes: int) -> None:

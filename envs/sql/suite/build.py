@@ -106,7 +106,7 @@ class SuiteBuilder:
             raise DatabaseFaultError(answer.message)
         if isinstance(answer, QueryError):
             defect = f"the gold fails: {answer.category}: {answer.message}"
-            return TestSuite(gold=gold, instances=(), is_ordered=query.is_ordered, defect=defect)
+            return TestSuite(gold=gold, instances=(), is_ordered=query.is_ordered, defect=defect, is_lasting=False)
         return self._build(gold, query, answer)
 
     def _build(self, gold: str, query: ParsedQuery, answer: QueryResult) -> TestSuite:

@@ -27,11 +27,13 @@ LONGEST_PREDICTION = 5_000
 """Characters; what is longer is not looked into."""
 
 _CONSTANT = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![\w.])\d+(?:\.\d+)?""")
+_EXISTS = re.compile(r"""(\bexists\s*\(\s*select\s+)(?:\d+|'[^']*')""", re.IGNORECASE)
 
 
 def constants(query: str) -> frozenset[str]:
-    """The strings and numbers in a query, and its quoted names, without their quotes and in lower case."""
-    return frozenset(text.strip("'\"").lower() for text in _CONSTANT.findall(query))
+    """The strings and numbers in a query, and its quoted names, without their quotes and in lower case. What EXISTS
+    selects means nothing and does not count."""
+    return frozenset(text.strip("'\"").lower() for text in _CONSTANT.findall(_EXISTS.sub(r"\1", query)))
 
 
 class OwnConstants:

@@ -24,7 +24,7 @@ from envs.sql.suite.build import SuiteBuilder
 from envs.sql.suite.certainty import Certainty
 from envs.sql.suite.suite import TestSuite
 
-VERSION = 2
+VERSION = 4
 """Raised with every change of what is drawn, chosen or written."""
 LARGEST_FILE = 64_000_000
 """Bytes of JSON that are read back; no suite comes near it."""

@@ -27,6 +27,8 @@ class TestSuite:
     defect: str | None = None
     """Why the suite does not do its work, for a task that should then be left out: it cannot be told from a query that
     returns nothing or a constant, or the gold itself fails. None when it does."""
+    is_lasting: bool = True
+    """False where the gold did not run, which may pass: such a suite is not kept."""
     mutants: int = 0
     """Mutants that ran on the first candidate."""
     survivors: int = 0

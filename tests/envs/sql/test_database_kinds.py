@@ -1,6 +1,7 @@
 """What is the same on SQLite, DuckDB and PostgreSQL: one interface, one verdict for one answer."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -179,3 +180,30 @@ def test_the_prompt_speaks_the_databases_dialect(music: Database) -> None:
     assert f"You write {product} queries" in system["content"]
     assert 'CREATE TABLE "order" (' in user["content"] and '"home town"' in user["content"]
     assert "'Ada'" in user["content"]
+
+
+def test_an_answer_that_crashes_its_database_is_wrong_and_not_unjudged(duckdb_file: Path) -> None:
+    # Each time it runs DuckDB overflows its stack: 800,000 brackets inside each other.
+    deep = (
+        "replace(repeat('[', 1000), '[', repeat('[', 800)) || '1' || replace(repeat(']', 1000), ']', repeat(']', 800))"
+    )
+    crashing, right = judged(
+        Database.at(duckdb_file),
+        "SELECT count(*) FROM singer",
+        f"SELECT ({deep})::JSON::VARIANT",
+        "SELECT count(name) FROM singer",
+    )
+    assert (crashing.error, crashing.is_correct, crashing.unjudged) == ("runtime error", False, None)
+    assert right.is_correct
+
+
+@pytest.mark.postgres
+def test_an_answer_whose_rollback_fails_harms_no_other(postgres_database: Database) -> None:
+    a, aa = "a" * 100, "a" * 60
+    text = f"replace(replace(replace('{a}', 'a', '{a}'), 'a', '{a}'), 'a', '{aa}')"
+    huge = f"SELECT x FROM (SELECT {text} x OFFSET 0) q, generate_series(1, 16)"
+    connection = open_connection(postgres_database, LIMITS)
+    for _ in range(2):
+        assert isinstance(connection.execute(huge, LIMITS), QueryError)
+        assert rows(connection.execute("SELECT count(*) FROM singer", LIMITS)) == ((4,),)
+    connection.close()

@@ -64,6 +64,8 @@ def test_options_come_from_a_configuration() -> None:
         ({"executor": {"limits": {"rows": -1}}}, "rows"),
         ({"executor": {"worker": 2}}, "workers"),
         ({"executor": {"suite": {"instance": 2}}}, "instances"),
+        ({"executor": {"suite": {"instances": 0}}}, "'instances' is 0"),
+        ({"executor": {"facts": ["parsd"]}}, "did you mean 'parsed'"),
         ({"sample_values": -1}, "sample_values"),
         ({"schema_tokens": 0}, "schema_tokens"),
         ({"count_tokens": "os.system"}, "count_tokens"),

@@ -16,6 +16,7 @@ import pytest
 from envs.errors import ConfigurationError
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFault, ExecutionLimits, QueryError, QueryResult
+from envs.sql.executor import pool as pool_module
 from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement, Outcome, Unjudged
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
@@ -288,6 +289,29 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_workers_that_are_stopped_from_outside_are_replaced(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "SECONDS_WITHOUT_SIGN", 0.5)
+    made = WorkerPool(ExecutorSettings(limits=LIMITS, suite=None, workers=2))
+    made.run([execute_job(database, "SELECT 1")] * 40)
+    for pid in made.pids:
+        os.kill(pid, signal.SIGSTOP)
+    outcomes = made.run([execute_job(database, f"SELECT {number}") for number in range(10)])
+    assert [outcome.rows for outcome in outcomes if isinstance(outcome, QueryResult)] == [((n,),) for n in range(10)]
+    assert made.replaced >= 1
+    made.close()
+
+
+def test_a_forked_process_is_told_to_have_a_pool_of_its_own(pool: WorkerPool, database: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            pool.submit([execute_job(database, "SELECT 1")])
+        except RuntimeError as error:
+            os._exit(0 if "forked" in str(error) else 2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize(
