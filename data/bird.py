@@ -68,7 +68,7 @@ class BirdReader:
                     is_for_training=split == "train",
                 )
             )
-        require_tasks(tasks, skipped, f"bird: split '{split}' of '{self.path}'")
+        require_tasks(tasks, skipped, opened, f"bird: split '{split}' of '{self.path}'")
         return Reading(tasks=tasks, skipped=skipped)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.source import json_file
+from envs.errors import ConfigurationError
 
 Descriptions = Mapping[str, str]
 
@@ -18,16 +19,18 @@ def spider_descriptions(tables_file: Path) -> dict[str, Descriptions]:
     """The readable names of Spider's ``tables.json``, by database; nothing where there is no such file.
 
     Raises:
-        ConfigurationError: the file is not JSON.
+        ConfigurationError: the file is not JSON, or not in the official layout.
     """
     if not tables_file.is_file():
         return {}
     entries = json_file(tables_file, "spider")
-    return {
-        entry["db_id"]: _spider_entry(entry)
-        for entry in entries
-        if isinstance(entry, Mapping) and isinstance(entry.get("db_id"), str)
-    }
+    try:
+        return {entry["db_id"]: _spider_entry(entry) for entry in entries}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError(
+            f"spider: '{tables_file}' is not in the official layout ({type(error).__name__}: {error}); "
+            "mend or remove it"
+        ) from error
 
 
 def _spider_entry(entry: Mapping[str, Any]) -> Descriptions:

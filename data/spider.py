@@ -79,7 +79,7 @@ class SpiderReader:
                         is_for_training=split == "train",
                     )
                 )
-        require_tasks(tasks, skipped, f"spider: split '{split}' of '{self.path}'")
+        require_tasks(tasks, skipped, opened, f"spider: split '{split}' of '{self.path}'")
         return Reading(tasks=tasks, skipped=skipped)
 
     def _rows(self, split: Split) -> Iterable[Any]:

@@ -64,7 +64,7 @@ class SqlQuestionsReader:
                 tasks.append(task)
             else:
                 skipped[task] += 1
-        require_tasks(tasks, skipped, f"sql_questions: split '{split}' of '{self.path}'")
+        require_tasks(tasks, skipped, opened, f"sql_questions: split '{split}' of '{self.path}'")
         return Reading(tasks=tasks, skipped=skipped)
 
     def _task(self, row: Any, default_id: str, split: Split, opened: OpenedDatabases) -> SqlTask | str:

@@ -32,29 +32,33 @@ class OpenedDatabases:
 
     def __init__(self) -> None:
         self._faults: dict[Database, str | None] = {}
+        self.first_message = ""
+        """What the first one that could not be opened said, and how to mend it."""
 
     def fault(self, database: Database) -> str | None:
-        """Why ``database`` cannot be asked; None when it can."""
+        """Why ``database`` cannot be asked, in words that can be counted; None when it can."""
         if database not in self._faults:
-            self._faults[database] = _fault(database)
+            self._faults[database] = self._open(database)
         return self._faults[database]
 
+    def _open(self, database: Database) -> str | None:
+        if database.kind != "postgres" and not Path(database.location).is_file():
+            self.first_message = self.first_message or f"there is no '{database.location}'"
+            return "database missing"
+        try:
+            open_connection(database, ExecutionLimits()).close()
+        except DatabaseFaultError as fault:
+            self.first_message = self.first_message or str(fault)
+            return "database out of reach" if database.kind == "postgres" else "database corrupt or locked"
+        return None
 
-def _fault(database: Database) -> str | None:
-    if database.kind != "postgres" and not Path(database.location).is_file():
-        return "database missing"
-    try:
-        open_connection(database, ExecutionLimits()).close()
-    except DatabaseFaultError as fault:
-        return f"database {'out of reach' if database.kind == 'postgres' else 'corrupt or locked'} ({fault})"
-    return None
 
-
-def require_tasks(tasks: Sequence[SqlTask], skipped: Counter[str], subject: str) -> None:
+def require_tasks(tasks: Sequence[SqlTask], skipped: Counter[str], opened: OpenedDatabases, subject: str) -> None:
     """
     Raises:
         ConfigurationError: no row became a task; names the reasons.
     """
     if not tasks:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in skipped.most_common(3)) or "it has no rows"
-        raise ConfigurationError(f"{subject} has no usable row: {reasons}")
+        example = f" ({opened.first_message})" if opened.first_message else ""
+        raise ConfigurationError(f"{subject} has no usable row: {reasons}{example}")

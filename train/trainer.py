@@ -131,6 +131,8 @@ def _reward_function(composite: Composite) -> Callable[..., list[float | None]]:
                 if value is not None:
                     log_metric(f"rewards/{name}", value)
             log_metric("unjudged", float(one.score.value is None))
+            if verdict.unjudged is not None:  # by its first words: what follows names a file, or quotes a message
+                log_metric(f"unjudged/{verdict.unjudged.partition(':')[0]}", 1.0)
             log_metric("truncated", float(verdict.is_truncated))
         return [one.score.value for one in scored]
 

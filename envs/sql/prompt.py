@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from envs.sql.databases.schema import Table
 from envs.sql.parsing.names import used_names
@@ -19,6 +20,8 @@ _INSTRUCTIONS = (
 )
 RELEVANCE_SAMPLES = 20
 """Values of each column that are looked for in the question when tables have to be left out."""
+
+_BETWEEN_TABLES = "\n\n"
 
 TokenCounter = Callable[[str], int]
 
@@ -71,16 +74,22 @@ def render_schema(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounte
     protected = _protected(task, tables, budget)
     for kept in _shrinking(tables, _by_relevance(tables, task), protected):
         text = _text(kept, len(tables), samples, task)
-        if count_tokens(text) <= budget.tokens:
+        # Table by table, so that those that stay are counted once. Together they have no more tokens than apart.
+        if sum(_count(count_tokens, part) for part in text.split(_BETWEEN_TABLES)) <= budget.tokens:
             break
     return text
+
+
+@lru_cache(maxsize=16_384)
+def _count(count_tokens: TokenCounter, part: str) -> int:
+    return count_tokens(part + _BETWEEN_TABLES)
 
 
 def _text(shown: Sequence[Table], of: int, samples: Samples, task: SqlTask) -> str:
     texts = [*render_tables(shown, samples, task.descriptions, task.database.dialect).values()]
     if len(shown) < of:
         texts.append(f"-- {of - len(shown)} more tables are not shown.")
-    return "\n\n".join(texts)
+    return _BETWEEN_TABLES.join(texts)
 
 
 def _protected(task: SqlTask, tables: Sequence[Table], budget: SchemaBudget) -> frozenset[str]:

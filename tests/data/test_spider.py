@@ -126,3 +126,11 @@ def test_hub_questions_need_a_directory_of_databases() -> None:
 def test_difficulty_follows_the_official_rules(query: str, expected: str) -> None:
     columns = ("name", "a", "b", "c", "d")
     assert grade(query, SpiderSchema(tables={"t": columns, "u": columns})) == expected
+
+
+@pytest.mark.parametrize("entry", [{"db_id": "zoo", "table_names_original": 5}, {}, "zoo", {"db_id": ["zoo"]}])
+def test_readable_names_in_another_layout_are_an_error_that_names_the_file(tmp_path: Path, entry: object) -> None:
+    make_spider(tmp_path, [ROW])
+    (tmp_path / "tables.json").write_text(json.dumps([entry]))
+    with pytest.raises(ConfigurationError, match="tables.json"):
+        SpiderReader(path=str(tmp_path)).read("heldout")

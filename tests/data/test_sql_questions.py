@@ -82,3 +82,13 @@ def test_golds_are_translated_into_the_databases_dialect(home: Path) -> None:
     (task,) = reading.tasks
     assert isinstance(task, SqlTask) and "'Ada'" in task.gold
     assert reading.skipped == {"a query that cannot be translated from sqlite to duckdb": 1}
+
+
+def test_when_no_database_can_be_opened_the_error_says_what_it_said(home: Path) -> None:
+    with closing(sqlite3.connect(home / "zoo.sqlite")) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("DELETE FROM animal")
+        writer.commit()
+        write(home, [ROW, ROW])
+        with pytest.raises(ConfigurationError, match="2 x database corrupt or locked .*wal_checkpoint"):
+            SqlQuestionsReader(path=str(home)).read("train")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from envs.sql.metrics.spider_difficulty import difficulty
 from envs.sql.metrics.spider_parser import parse_query
+from envs.sql.metrics.spider_preparation import fill_value_slots
 from envs.sql.metrics.spider_schema import SpiderSchema
 from envs.sql.metrics.spider_structure import (
     EMPTY_QUERY,
@@ -69,7 +70,7 @@ def exact_match(predicted: str, gold: str, schema: SpiderSchema, *, should_fill_
     """
     gold_query = parse_query(gold, schema)
     try:
-        predicted_query = parse_query(predicted.replace("value", "1") if should_fill_value_slots else predicted, schema)
+        predicted_query = parse_query(fill_value_slots(predicted) if should_fill_value_slots else predicted, schema)
         is_predicted_parsed = True
     except SpiderSyntaxError:
         predicted_query, is_predicted_parsed = EMPTY_QUERY, False

@@ -58,8 +58,9 @@ def load_or_build(builder: SuiteBuilder, gold: str) -> TestSuite:
     suite = load(path, gold)
     if suite is None:
         suite = builder.build(gold)
-        with suppress(OSError):  # a full disk costs time, not the run
-            save(path, suite)
+        if suite.is_lasting:
+            with suppress(OSError):  # a full disk costs time, not the run
+                save(path, suite)
     return suite
 
 
