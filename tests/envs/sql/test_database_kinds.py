@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.judge import SqlVerdict
 from envs.sql.task import SqlTask
 from envs.transcript import Transcript
+
+if TYPE_CHECKING:
+    from envs.sql.databases.postgres_server import PrivateServer
 
 LIMITS = ExecutionLimits(seconds=2.0, rows=1_000, result_bytes=1_000_000, memory_bytes=128 * 2**20)
 KINDS = ["sqlite", "duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
@@ -207,3 +211,16 @@ def test_an_answer_whose_rollback_fails_harms_no_other(postgres_database: Databa
         assert isinstance(connection.execute(huge, LIMITS), QueryError)
         assert rows(connection.execute("SELECT count(*) FROM singer", LIMITS)) == ((4,),)
     connection.close()
+
+
+@pytest.mark.postgres
+def test_a_worker_holds_few_sessions_of_a_server(postgres_server: "PrivateServer", postgres_database: Database) -> None:
+    import psycopg
+
+    golds = [f"SELECT name FROM singer WHERE age > {age}" for age in (10, 20, 25)]
+    for gold in golds:
+        (right,) = judged(postgres_database, gold, gold.replace("age", "singer.age"))
+        assert right.is_correct
+    with psycopg.connect(postgres_server.location("music"), autocommit=True) as administrator:
+        count = administrator.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'reader'").fetchone()
+    assert count is not None and 1 <= count[0] <= 6

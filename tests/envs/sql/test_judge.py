@@ -136,6 +136,8 @@ def test_verdicts_come_in_the_order_of_the_episodes(database: Path) -> None:
         ("SELECT name FROM singer WHERE age > 90", "SELECT 1 WHERE 0"),
         ("SELECT name FROM singer WHERE age > 90", "SELECT name FROM singer WHERE age > 95"),
         ("SELECT name FROM singer ORDER BY age DESC LIMIT 1", "SELECT 'Ada'"),
+        # Without an ORDER BY the database may visit rows as it likes; it likes the order of the key.
+        ("SELECT name FROM singer ORDER BY singer_id LIMIT 1", "SELECT name FROM singer LIMIT 1"),
     ],
 )
 def test_an_answer_that_is_right_by_luck_is_wrong(database: Path, gold: str, answer: str) -> None:
@@ -210,3 +212,15 @@ def test_facts_are_there_when_they_are_asked_for(database: Path) -> None:
 def test_facts_are_not_there_when_they_are_not_asked_for(database: Path) -> None:
     judged = verdict(database, GOLD)
     assert judged.parsed is None and judged.metrics == {}
+
+
+def test_an_answer_that_hangs_on_a_test_database_only_is_a_timeout(database: Path) -> None:
+    long = "printf('%.*c', 90000 + 0 * coalesce(age, 0), 'a')"
+    endless = " + ".join([f"instr({long}, printf('%.*c', 45000, 'a') || 'b')"] * 180)
+    answer = f"{GOLD} AND CASE WHEN (SELECT count(*) FROM singer) = 4 THEN 0 ELSE {endless} END = 0"
+    roomy = SqlEnvironment(
+        executor=ExecutorSettings(limits=ExecutionLimits(seconds=0.2, query_bytes=100_000), workers=1)
+    )
+    task = SqlTask(id="1", question="?", database=Database.at(database), gold=GOLD)
+    (judged,) = roomy.judge([(task, Transcript.of(answer))])
+    assert (judged.error, judged.is_correct, judged.unjudged) == ("timeout", False, None)
