@@ -20,6 +20,7 @@ from decoding.rollout import Ledger, Rollout
 from decoding.transformers_engine import TransformersEngine
 from envs.environment import Environment
 from envs.task import Task
+from envs.verdict import Verdict
 from rewards.composite import Composite, Score
 
 
@@ -120,9 +121,12 @@ def _rollout_function(prompts: list[Any], trainer: StructuredGRPOTrainer) -> dic
 def _reward_function(composite: Composite) -> Callable[..., list[float | None]]:
     """TRL's reward function: the composite's value of every rollout, its parts logged as curves of their own."""
 
+    reasons: dict[str, None] = {}  # those that have come up; each then has a curve of its own
+
     def reward(
         scored: list[ScoredRollout], log_metric: Callable[[str, float], None], **columns: Any
     ) -> list[float | None]:
+        reasons.update(dict.fromkeys(reason for one in scored if (reason := _reason(one.rollout.verdict))))
         # One call a rollout: TRL averages over calls, so the mean is right when processes judge different numbers.
         for one in scored:
             verdict = one.rollout.verdict
@@ -131,9 +135,14 @@ def _reward_function(composite: Composite) -> Callable[..., list[float | None]]:
                 if value is not None:
                     log_metric(f"rewards/{name}", value)
             log_metric("unjudged", float(one.score.value is None))
-            if verdict.unjudged is not None:  # by its first words: what follows names a file, or quotes a message
-                log_metric(f"unjudged/{verdict.unjudged.partition(':')[0]}", 1.0)
+            for reason in reasons:
+                log_metric(f"unjudged/{reason}", float(_reason(verdict) == reason))
             log_metric("truncated", float(verdict.is_truncated))
         return [one.score.value for one in scored]
 
     return reward
+
+
+def _reason(verdict: Verdict) -> str | None:
+    """Why a verdict is missing, by its first words: what follows names a file, or quotes a message."""
+    return None if verdict.unjudged is None else verdict.unjudged.partition(":")[0]
