@@ -71,34 +71,20 @@ def test_a_value_becomes_a_plain_one(connection: DuckdbConnection, expression: s
 @pytest.mark.parametrize(
     ("query", "category"),
     [
-        ("SELEC name FROM singer", "not SQL"),
-        ("SELECT name FROM", "not SQL"),
-        ("", "not SQL"),
-        ("-- nothing", "not SQL"),
         ("SELECT ?", "not SQL"),
         ("SELECT (1", "not SQL"),
-        ("SELECT 1\0", "not SQL"),
-        ("SELECT '\ud800'", "not SQL"),
-        ("SELECT 1; SELECT 2", "several statements"),
-        ("SELECT 1; DROP TABLE singer", "several statements"),
-        ("SELECT * FROM nobody", "unknown table"),
         ("SELECT * FROM nowhere.singer", "unknown table"),
-        ("SELECT nothing FROM singer", "unknown column"),
-        ("SELECT s.nothing FROM singer AS s", "unknown column"),
         ("SELECT t.name FROM singer AS s", "unknown column"),
-        ("SELECT nofunction(name) FROM singer", "unknown function"),
         ("SELECT * FROM nofunction(1)", "unknown function"),
         ("SELECT abs(1, 2)", "runtime error"),
         ("SELECT sum(name) FROM singer", "runtime error"),
         ("SELECT 'a'::INT", "runtime error"),
         ("SELECT name, count(*) FROM singer", "runtime error"),
         ("SELECT (SELECT name FROM singer)", "runtime error"),
-        ("DROP TABLE singer", "not a read"),
         ("SELECT current_setting('threads')", "not a read"),
         ("SELECT " + "1 + " * 500 + "1", "too complex"),
         ("SELECT " + "(" * 101 + "1" + ")" * 101, "too complex"),
         ("SELECT count(*) FROM " + ", ".join(["singer"] * 65), "too complex"),
-        ("SELECT " + " " * 20_000 + "1", "too complex"),
         ("SELECT * FROM range(1001)", "too large"),
         ("SELECT repeat('a', 1000) FROM range(1001)", "too large"),
         ("SELECT list(range) FROM range(100000000)", "too large"),
@@ -248,13 +234,6 @@ def test_two_connections_of_a_process_have_limits_of_their_own(duckdb_file: Path
     assert rows(large.execute(query, limits)) == ((600_000,),)
     small.close()
     large.close()
-
-
-def test_a_row_that_breaks_a_constraint_or_type_is_left_out(scratch: DuckdbScratch) -> None:
-    singers = [(1, "a", 1, None), (1, "same key", 1, None), (2, "b", "no number", None), (None, "c", 1, None)]
-    scratch.fill({"singer": [*singers, (3, "d", 4, None)], "concert": [(2020, "hall", 99)]})
-    assert rows(scratch.execute("SELECT singer_id FROM singer ORDER BY 1", LIMITS)) == ((1,), (3,))
-    assert rows(scratch.execute("SELECT count(*) FROM concert", LIMITS)) == ((1,),)  # foreign keys are not enforced
 
 
 def test_a_scratch_database_refuses_what_the_file_refuses(scratch: DuckdbScratch) -> None:

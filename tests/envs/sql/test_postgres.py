@@ -76,23 +76,11 @@ def test_a_value_becomes_a_plain_one(connection: PostgresConnection, expression:
 @pytest.mark.parametrize(
     ("query", "category"),
     [
-        ("SELEC name FROM singer", "not SQL"),
-        ("SELECT name FROM", "not SQL"),
-        ("", "not SQL"),
-        ("-- nothing", "not SQL"),
         (";", "not SQL"),
         ("SELECT $1", "not SQL"),
         ("SELECT $1 + age FROM singer", "not SQL"),
-        ("SELECT 1\0", "not SQL"),
-        ("SELECT '\ud800'", "not SQL"),
-        ("SELECT 1; SELECT 2", "several statements"),
-        ("SELECT 1; DROP TABLE singer", "several statements"),
-        ("SELECT * FROM nobody", "unknown table"),
         ("SELECT * FROM nowhere.singer", "unknown table"),
-        ("SELECT nothing FROM singer", "unknown column"),
-        ("SELECT s.nothing FROM singer AS s", "unknown column"),
         ("SELECT t.name FROM singer AS s", "unknown column"),
-        ("SELECT nofunction(name) FROM singer", "unknown function"),
         ("SELECT * FROM nofunction(1)", "unknown function"),
         ("SELECT abs(1, 2)", "runtime error"),
         ("SELECT sum(name) FROM singer", "runtime error"),
@@ -101,12 +89,10 @@ def test_a_value_becomes_a_plain_one(connection: PostgresConnection, expression:
         ("SELECT 1 / 0", "runtime error"),
         ("SELECT name, count(*) FROM singer", "runtime error"),
         ("SELECT (SELECT name FROM singer)", "runtime error"),
-        ("DROP TABLE singer", "not a read"),
         ("SHOW work_mem", "not a read"),
         ("EXPLAIN ANALYZE SELECT 1", "not a read"),
         ("SELECT current_setting('work_mem')", "not a read"),
         ("SELECT " + ", ".join(["1"] * 2_000), "too complex"),
-        ("SELECT " + " " * 20_000 + "1", "too complex"),
         ("SELECT * FROM generate_series(1, 1001)", "too large"),
         ("SELECT md5(x::text) || md5(x::text) FROM generate_series(1, 999) AS x, generate_series(1, 99)", "too large"),
     ],
@@ -208,13 +194,6 @@ def test_a_session_that_an_administrator_ended_is_opened_again(
     with psycopg.connect(postgres_server.location("music"), autocommit=True) as administrator:
         administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'")
     assert rows(connection.execute("SELECT count(*) FROM singer", LIMITS)) == ((4,),)
-
-
-def test_a_row_that_breaks_a_constraint_or_type_is_left_out(scratch: PostgresScratch) -> None:
-    singers = [(1, "a", 1, None), (1, "same key", 1, None), (2, "b", "no number", None), (None, "c", 1, None)]
-    scratch.fill({"singer": [*singers, (3, "d", 4, None)], "concert": [(2020, "hall", 99)]})
-    assert rows(scratch.execute("SELECT singer_id FROM singer ORDER BY 1", LIMITS)) == ((1,), (3,))
-    assert rows(scratch.execute("SELECT count(*) FROM concert", LIMITS)) == ((1,),)  # foreign keys are not enforced
 
 
 def test_queries_on_scratch_tables_see_no_others_and_write_nothing(scratch: PostgresScratch) -> None:
