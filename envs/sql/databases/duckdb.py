@@ -10,6 +10,7 @@ from envs.sql.databases.duckdb_seal import SealedDuckdb, is_broken, open_unseale
 from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError, Execution, ExecutionLimits, Row
 from envs.sql.databases.identity import identity_of
 from envs.sql.databases.schema import Table
+from envs.sql.identifiers import quoted
 
 
 class DuckdbConnection:
@@ -155,8 +156,3 @@ def attach(connection: duckdb.DuckDBPyConnection, database: Database) -> None:
     # TYPE: without it DuckDB looks into the file, and fetches an extension for one of another kind.
     connection.execute(f"ATTACH '{location}' AS {quoted(database.name)} (READ_ONLY, TYPE duckdb)")
     connection.execute(f"USE {quoted(database.name)}")
-
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it whatever it contains."""
-    return '"' + name.replace('"', '""') + '"'

@@ -11,6 +11,7 @@ from envs.sql.databases.schema import Table
 from envs.sql.databases.sqlite_catalog import read_tables
 from envs.sql.databases.sqlite_file import read_only_location
 from envs.sql.databases.sqlite_seal import SealedSqlite
+from envs.sql.identifiers import quoted
 
 LOCK_SECONDS = 0.2
 """How long a query waits for a database that another process has locked."""
@@ -103,7 +104,7 @@ class SqliteScratch:
             try:
                 connection.execute("BEGIN")
                 for table in self._tables:
-                    connection.execute(f"DELETE FROM {_quoted(table.name)}")
+                    connection.execute(f"DELETE FROM {quoted(table.name)}")
                     if drawn := rows.get(table.name):
                         connection.executemany(*self._insertion(table, drawn))
                 connection.execute("COMMIT")
@@ -114,13 +115,13 @@ class SqliteScratch:
 
     def _insertion(self, table: Table, rows: Sequence[Row]) -> tuple[str, Sequence[Row]]:
         """The statement and what to give it for each row."""
-        names = [_quoted(column.name) for column in table.columns]
+        names = [quoted(column.name) for column in table.columns]
         if table.name in self._with_hidden_rowid:
             # With gaps, or max(rowid) would be the number of rows on every test database.
             names.insert(0, "rowid")
             rows = [(FIRST_ROWID + ROWID_STEP * number, *row) for number, row in enumerate(rows)]
         places = ", ".join("?" * len(names))
-        return f"INSERT OR IGNORE INTO {_quoted(table.name)} ({', '.join(names)}) VALUES ({places})", rows
+        return f"INSERT OR IGNORE INTO {quoted(table.name)} ({', '.join(names)}) VALUES ({places})", rows
 
     def reverse(self) -> None:
         """Turns the direction round in which tables are scanned."""
@@ -136,10 +137,6 @@ class SqliteScratch:
         self._connection.close()
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _has_hidden_rowid(connection: sqlite3.Connection, table: Table) -> bool:
     """True when the rows have a number of their own that is none of the columns."""
     keys = [column for column in table.columns if column.is_primary_key]
@@ -148,7 +145,7 @@ def _has_hidden_rowid(connection: sqlite3.Connection, table: Table) -> bool:
     if any(column.name.lower() == "rowid" for column in table.columns):
         return False
     try:
-        connection.execute(f"SELECT rowid FROM {_quoted(table.name)} LIMIT 0")
+        connection.execute(f"SELECT rowid FROM {quoted(table.name)} LIMIT 0")
     except sqlite3.OperationalError:  # WITHOUT ROWID
         return False
     return True

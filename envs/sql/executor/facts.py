@@ -5,9 +5,9 @@ foreign keys are the database's own here, in the script those of ``tables.json``
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from envs.sql.comparison import UndecidedError
 from envs.sql.databases.connection import Connection
@@ -20,7 +20,7 @@ from envs.sql.metrics.bird_execution import is_bird_match, r_ves_reward, soft_f1
 from envs.sql.metrics.spider_exact_match import exact_match
 from envs.sql.metrics.spider_execution import is_execution_match
 from envs.sql.metrics.spider_preparation import is_order_compared, prepare_query
-from envs.sql.metrics.spider_schema import schema_from_tables
+from envs.sql.metrics.spider_schema import SpiderSchema, schema_from_tables
 from envs.sql.metrics.spider_tokens import SpiderSyntaxError
 from envs.sql.parsing.facts import ParsedFacts, compare_queries
 from envs.sql.parsing.names import used_names
@@ -43,6 +43,22 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Schema:
+    """The tables of a database as it is now, and what the facts need of them."""
+
+    identity: Hashable
+    tables: tuple[Table, ...]
+
+    @cached_property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        return {table.name: tuple(column.name for column in table.columns) for table in self.tables}
+
+    @cached_property
+    def spider(self) -> SpiderSchema:
+        return schema_from_tables(self.tables)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FactFinder:
     """Finds the facts that the settings name."""
 
@@ -50,7 +66,7 @@ class FactFinder:
     """Of ``envs.sql.executor.job.Fact``."""
     limits: ExecutionLimits
     deadline: Deadline
-    _tables: dict[str, tuple[object, tuple[Table, ...]]] = field(default_factory=dict)
+    _schemas: dict[str, _Schema] = field(default_factory=dict)
 
     def names(self, connection: Connection, database: Database, query: str, execution: Execution) -> tuple[str, ...]:
         """Tables and ``table.column`` that a query was resolved to, sorted, in lower case: by the database, where it
@@ -60,7 +76,9 @@ class FactFinder:
             return ()
         if database.kind != "sqlite":
             self.deadline.enter("facts")
-            return tuple(sorted(used_names(query, self._schema(connection, database), database.dialect) or ()))
+            return tuple(
+                sorted(used_names(query, self._schema(connection, database.location).columns, database.dialect) or ())
+            )
         return _names_of(execution.reads)
 
     def find(self, job: JudgeJob, connection: Connection, gold: QueryResult, predicted: Execution) -> Facts | None:
@@ -74,7 +92,7 @@ class FactFinder:
         """What prediction and gold have in common as text; None when not asked for, or when the gold has no tree."""
         if "parsed" not in self.facts:
             return None
-        schema = self._schema(answer.connection, answer.job.database)
+        schema = self._schema(answer.connection, answer.job.database.location).columns
         self.deadline.enter("facts")
         try:
             return compare_queries(answer.job.query, answer.job.gold, schema, answer.job.database.dialect)
@@ -92,16 +110,15 @@ class FactFinder:
         Raises:
             DatabaseFaultError: it cannot be read.
         """
-        known = self._tables.get(location)
-        if known is None or known[0] != connection.identity:
-            if len(self._tables) >= 256:
-                self._tables.clear()
-            known = self._tables[location] = (connection.identity, connection.tables())
-        return known[1]
+        return self._schema(connection, location).tables
 
-    def _schema(self, connection: Connection, database: Database) -> dict[str, tuple[str, ...]]:
-        tables = self.tables(connection, database.location)
-        return {table.name: tuple(column.name for column in table.columns) for table in tables}
+    def _schema(self, connection: Connection, location: str) -> _Schema:
+        known = self._schemas.get(location)
+        if known is None or known.identity != connection.identity:
+            if len(self._schemas) >= 256:
+                self._schemas.clear()
+            known = self._schemas[location] = _Schema(identity=connection.identity, tables=connection.tables())
+        return known
 
     def spider_execution(self, answer: Answer) -> float | None:
         """Spider's execution accuracy: both texts as its script mends them, and its comparison."""
@@ -120,7 +137,7 @@ class FactFinder:
 
     def spider_exact_match(self, answer: Answer) -> float | None:
         """Spider's exact-set match."""
-        schema = schema_from_tables(self.tables(answer.connection, answer.job.database.location))
+        schema = self._schema(answer.connection, answer.job.database.location).spider
         self.deadline.enter("facts")
         try:
             verdict = exact_match(answer.job.query, answer.job.gold, schema, should_fill_value_slots=False)

@@ -30,6 +30,7 @@ from envs.sql.executor.warm import WarmConnections
 from envs.sql.suite.agreement import Disagreement
 from envs.sql.suite.certainty import Certainty, examine
 from envs.sql.suite.query import ParsedQuery
+from envs.sql.suite.rewrites import equivalents
 
 JUDGEMENT_BYTES = 2_000
 """What a remembered judgement weighs, about."""
@@ -182,7 +183,7 @@ class Judge:
         except ValueError:  # nothing is known of a gold that cannot be taken apart: its result counts as it is
             return Certainty()
         self._deadline.enter("gold")
-        return examine(query, job.gold, result, connection, self._limits)
+        return examine(query, equivalents(query), result, connection, self._limits)
 
 
 def _execution_bytes(execution: Execution) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from envs.sql.databases.connection import Connection
 from envs.sql.databases.execution import DatabaseFault, DatabaseFaultError, ExecutionLimits, QueryResult, Row
 from envs.sql.databases.schema import Column, Table
+from envs.sql.identifiers import quoted
 from envs.sql.suite.query import ColumnKey
 
 ValueKind = Literal["integer", "real", "decimal", "text", "date", "datetime", "boolean", "blob"]
@@ -59,9 +60,9 @@ def read_profiles(connection: Connection, tables: Sequence[Table], limits: Execu
     for table in tables:
         if table.is_view:
             continue
-        name = _quoted(table.name)
+        name = quoted(table.name)
         rows = _rows(connection, f"SELECT * FROM {name} LIMIT {SAMPLED_ROWS}", limits)
-        counts = ", ".join(f"COUNT({_quoted(column.name)})" for column in table.columns)
+        counts = ", ".join(f"COUNT({quoted(column.name)})" for column in table.columns)
         counted = f"SELECT COUNT(*), {counts} FROM (SELECT * FROM {name} LIMIT {COUNTED_ROWS}) AS counted"
         total, *known = (_rows(connection, counted, limits) or ((0,) * (len(table.columns) + 1),))[0]
         for index, column in enumerate(table.columns):
@@ -115,7 +116,3 @@ _KIND_BY_WORD: dict[tuple[str, ...], ValueKind] = {
 
 def _cut(value: Any) -> Any:
     return value[:LONGEST_TEXT] if isinstance(value, (str, bytes)) else value
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

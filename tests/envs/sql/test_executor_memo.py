@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.sql.databases.database import Database
-from envs.sql.databases.execution import ExecutionLimits
+from envs.sql.databases.execution import Execution, ExecutionLimits, QueryResult
 from envs.sql.databases.kinds import open_connection
 from envs.sql.executor import warm
 from envs.sql.executor.deadline import NOTE_BYTES, Deadline
@@ -20,6 +20,8 @@ from envs.sql.executor.judging import Judge
 from envs.sql.executor.memo import Memo
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.suite.build import SuiteBuilder
+from envs.sql.suite.query import ParsedQuery
+from envs.sql.suite.rewrites import equivalents
 from envs.sql.suite.settings import SuiteSettings
 from envs.sql.suite.storage import load_or_build, suite_path
 
@@ -153,3 +155,23 @@ def test_what_exists_selects_means_nothing(judge: Judge, databases: list[Databas
     gold = "SELECT a FROM t WHERE a IN (SELECT a FROM t WHERE a > 'w')"
     answer = f"SELECT a FROM t WHERE EXISTS (SELECT {selected} FROM t AS s WHERE s.a = t.a AND s.a > 'w')"
     assert verdict(judge, databases[0], answer, gold).is_correct
+
+
+def test_what_is_certain_of_a_gold_is_asked_with_whole_queries(judge: Judge, databases: list[Database]) -> None:
+    gold = "SELECT u.a FROM t AS u JOIN t AS v ON u.a = v.a WHERE u.a = 'y'"
+    assert verdict(judge, databases[0], gold, gold).is_correct
+    inner = judge._connections.get(databases[0])._connection
+    asked: list[str] = []
+    execute = inner.execute
+
+    def record(query: str, limits: ExecutionLimits) -> Execution:
+        asked.append(query)
+        outcome = execute(query, limits)
+        assert isinstance(outcome, QueryResult), query
+        return outcome
+
+    inner.execute = record  # type: ignore[method-assign]
+    assert not verdict(judge, databases[0], "SELECT a FROM t WHERE a <> 'y'", gold).agrees_on_database
+    tables = judge._facts.tables(judge._connection(databases[0]), databases[0].location)
+    rewrites = equivalents(ParsedQuery(gold, "sqlite", tables))
+    assert rewrites and set(rewrites) <= set(asked)
