@@ -113,7 +113,7 @@ class SampleDecoder:
     def _transcript(self, generation: Generation) -> Transcript:
         # The clean-up that some tokenizers ask for would take the space out of " ," also inside a string.
         text = self.tokenizer.decode(generation.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Transcript.of(text, is_truncated=generation.finish == "length")
+        return Transcript.of(text, is_truncated=generation.finish == "length", tokens=len(generation.token_ids))
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], task: Task) -> list[int]:

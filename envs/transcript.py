@@ -36,11 +36,13 @@ class Transcript:
     segments: tuple[Segment, ...]
     is_truncated: bool = False
     """True when a token budget cut the model off before it ended its answer."""
+    tokens: int | None = None
+    """Tokens that the model wrote; None when nobody counted (a reference, an answer from a file)."""
 
     @classmethod
-    def of(cls, text: str, *, is_truncated: bool = False) -> "Transcript":
+    def of(cls, text: str, *, is_truncated: bool = False, tokens: int | None = None) -> "Transcript":
         """The transcript of a single model turn."""
-        return cls(segments=(Segment(author="model", text=text),), is_truncated=is_truncated)
+        return cls(segments=(Segment(author="model", text=text),), is_truncated=is_truncated, tokens=tokens)
 
     @property
     def text(self) -> str:

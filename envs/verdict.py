@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from envs.layout import Layout
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -21,3 +23,5 @@ class Verdict:
     """Category of the first thing wrong with the answer (a short, countable word); None when nothing is."""
     unjudged: str | None = None
     """Why the judge could not decide (a deadline, a corrupt database, a defective gold); None when it did."""
+    layout: Layout = Layout()
+    """What stands where in the transcript by its tags, and its length."""

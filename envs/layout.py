@@ -1,0 +1,230 @@
+"""How an answer is laid out in tags: reasoning, plan, intermediate steps, the answer; and what is wrong with it.
+
+    <think>which table?</think><intermediate_sql>SELECT 1</intermediate_sql> ... <final_sql>SELECT 2</final_sql>
+
+Tags are names in angle brackets, without attributes, and do not nest: inside a block only its own closing tag counts,
+so that an answer written inside the reasoning is reasoning. Text is read once, in linear time. What the answer means
+is the environment's subject, not this module's.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from envs.errors import ConfigurationError
+from envs.transcript import Transcript
+
+Defect = Literal[
+    "unclosed tag",
+    "stray tag",
+    "forged observation",
+    "no reasoning",
+    "no plan",
+    "several plans",
+    "no answer",
+    "several answers",
+    "text outside",
+    "after the answer",
+]
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """The tags that an environment asks for; None: that part has none."""
+
+    reasoning: str | None = None
+    """Encloses what is thought and never judged: ``think``. The opening tag may be missing at the very beginning, since
+    some chat templates write it."""
+    must_reason: bool = False
+    """An answer without reasoning is laid out wrongly; false: it may be left out."""
+    plan: str | None = None
+    """Encloses a plan that comes before the answer (``EXPLORATION`` in E2C)."""
+    step: str | None = None
+    """Encloses something to be run before the answer (``intermediate_sql`` in ReEx-SQL); any number of them."""
+    observation: str | None = None
+    """Encloses what the environment answers to a step (``result``); a model that writes it itself forges it."""
+    answer: str | None = None
+    """Encloses the answer; None: the answer is what follows the last block of the others."""
+
+    def __post_init__(self) -> None:
+        names = self.names()
+        for name in names:
+            if not NAME.fullmatch(name):
+                raise ConfigurationError(
+                    f"tags: '{name}' is no name of a tag; expected a letter, then letters, digits, '_' or '-', without <>"
+                )
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f"tags: {', '.join(names)} names a tag twice; each part needs one of its own")
+        if self.must_reason and self.reasoning is None:
+            raise ConfigurationError("tags: must_reason needs tags.reasoning, the name of the tag (think)")
+
+    def names(self) -> tuple[str, ...]:
+        """All names in use."""
+        every = (self.reasoning, self.plan, self.step, self.observation, self.answer)
+        return tuple(name for name in every if name is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What stands where in a transcript, by its tags."""
+
+    answer: str | None = None
+    """The text that the answer is looked for in; None when the transcript has none (blank, or its tag missing)."""
+    reasoning: str = ""
+    """What stands in reasoning blocks, joined."""
+    plan: str | None = None
+    """What stands in the first plan block."""
+    steps: tuple[str, ...] = ()
+    """What stands in each step block, in order."""
+    defect: Defect | None = None
+    """The first thing wrong with the tags, in the order of ``Defect``; None when all is as asked."""
+    tag_share: float = 0.0
+    """Of the blocks that are asked for, the share that occurs as asked: once, closed and not blank (reasoning: at least
+    once). Where none is asked for, 1 without a defect and else 0."""
+    characters: int = 0
+    """Characters that the model wrote in all."""
+    tokens: int | None = None
+    """Tokens that the model wrote in all; None when the transcript does not say."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    name: str
+    text: str
+    end: int
+
+
+@dataclass
+class _Walk:
+    """What a pass over the text has found so far."""
+
+    blocks: list[_Block] = field(default_factory=list)
+    outside: list[tuple[int, int]] = field(default_factory=list)
+    is_stray: bool = False
+    open_name: str | None = None
+    open_at: int = 0
+
+
+def read_layout(transcript: Transcript, tags: Tags) -> Layout:
+    """The layout of what the model wrote; observations are left out. Never raises because of the text."""
+    text = transcript.model_text
+    walk = _walk(text, tags)
+    answers = [block for block in walk.blocks if block.name == tags.answer]
+    reasoning = [block.text for block in walk.blocks if block.name == tags.reasoning]
+    plans = [block.text for block in walk.blocks if block.name == tags.plan]
+    if tags.answer is not None:
+        answer = answers[-1].text if answers else None
+    elif walk.open_name is not None:
+        answer = None
+    else:
+        answer = text[walk.blocks[-1].end if walk.blocks else 0 :]
+    answer = answer if answer and answer.strip() else None
+    defect = _defect(text, tags, walk, answer)
+    return Layout(
+        answer=answer,
+        reasoning="".join(reasoning),
+        plan=plans[0] if plans else None,
+        steps=tuple(block.text for block in walk.blocks if block.name == tags.step),
+        defect=defect,
+        tag_share=_tag_share(tags, reasoning, plans, [block.text for block in answers], defect),
+        characters=len(text),
+        tokens=transcript.tokens,
+    )
+
+
+def instruction(tags: Tags, *, answer: str = "answer") -> str:
+    """One sentence for the prompt that asks for the tags; empty when there are none to ask for.
+
+    Args:
+        answer: what the answer is called: ``query``, ``JSON value``.
+    """
+    parts = []
+    if tags.must_reason:
+        parts.append(f"reason inside <{tags.reasoning}></{tags.reasoning}>")
+    if tags.plan is not None:
+        parts.append(f"write a short numbered plan inside <{tags.plan}></{tags.plan}>")
+    if tags.answer is not None:
+        parts.append(f"give the {answer} inside <{tags.answer}></{tags.answer}>")
+    if not parts:
+        return ""
+    sentence = ", then ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _walk(text: str, tags: Tags) -> _Walk:
+    walk = _Walk()
+    last = 0
+    for is_closing, name, start, end in _marks(text, tags.names()):
+        if walk.open_name is not None:
+            if is_closing and name == walk.open_name:
+                walk.blocks.append(_Block(name, text[walk.open_at : start], end))
+                walk.open_name, last = None, end
+            continue
+        if is_closing and name == tags.reasoning:
+            # Its opening tag was never written: all so far was reasoning, except what was run.
+            walk.is_stray |= bool(walk.blocks)
+            kept = [block for block in walk.blocks if block.name == tags.step]
+            walk.blocks = [*kept, _Block(name, text[:start] if not walk.blocks else text[last:start], end)]
+            walk.outside = []
+        elif is_closing:
+            walk.is_stray = True
+            continue
+        else:
+            walk.outside.append((last, start))
+            walk.open_name, walk.open_at = name, end
+        last = end
+    if walk.open_name is None:
+        walk.outside.append((last, len(text)))
+    return walk
+
+
+def _marks(text: str, names: tuple[str, ...]) -> Iterator[tuple[bool, str, int, int]]:
+    if not names or "<" not in text:
+        return
+    for match in _pattern(names).finditer(text):
+        yield match.group(1) == "/", match.group(2), match.start(), match.end()
+
+
+@lru_cache(maxsize=64)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"<(/?)({'|'.join(map(re.escape, names))})>")
+
+
+def _defect(text: str, tags: Tags, walk: _Walk, answer: str | None) -> Defect | None:
+    names = [block.name for block in walk.blocks]
+    if walk.open_name is not None:
+        return "unclosed tag"
+    if walk.is_stray:
+        return "stray tag"
+    if tags.observation in names:
+        return "forged observation"
+    if tags.must_reason and not any(block.text.strip() for block in walk.blocks if block.name == tags.reasoning):
+        return "no reasoning"
+    if tags.plan is not None and not any(block.text.strip() for block in walk.blocks if block.name == tags.plan):
+        return "no plan"
+    if tags.plan is not None and names.count(tags.plan) > 1:
+        return "several plans"
+    if answer is None:
+        return "no answer"
+    if tags.answer is not None and names.count(tags.answer) > 1:
+        return "several answers"
+    # Without a tag of its own the answer is the last stretch outside.
+    outside = walk.outside if tags.answer is not None else walk.outside[:-1]
+    if any(text[start:end].strip() for start, end in outside):
+        return "text outside"
+    return "after the answer" if tags.answer is not None and names[-1] != tags.answer else None
+
+
+def _tag_share(tags: Tags, reasoning: list[str], plans: list[str], answers: list[str], defect: Defect | None) -> float:
+    kept = []
+    if tags.must_reason:
+        kept.append(any(text.strip() for text in reasoning))
+    if tags.plan is not None:
+        kept.append(len(plans) == 1 and bool(plans[0].strip()))
+    if tags.answer is not None:
+        kept.append(len(answers) == 1 and bool(answers[0].strip()))
+    return sum(kept) / len(kept) if kept else float(defect is None)
