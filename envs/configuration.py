@@ -81,11 +81,11 @@ def parse(
     )
 
 
-def exit_with(error: ConfigurationError) -> NoReturn:
-    """Prints the error as one line, of several processes in the first one alone, and leaves with exit code 2."""
+def exit_with(error: Exception, code: int = 2) -> NoReturn:
+    """Prints the error as one line, of several processes in the first one alone, and leaves with an exit code."""
     if os.environ.get("RANK", "0") == "0":
         print(f"structrl: {one_line(str(error))}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(code)
 
 
 def _make_defaults_plain(parser: jsonargparse.ArgumentParser) -> None:

@@ -69,10 +69,12 @@ def require_known(hint: Any, value: Any, path: tuple[str, ...], others: Collecti
     if is_nullable and (value is None or str(value) == "null"):
         return
     if section is not None:
-        if isinstance(value, _Unread) and Path(value.text).is_file():
-            value = _content(value.text)  # --model FILE: the section from a file of its own
+        if isinstance(value, _Unread | str) and Path(str(value)).is_file():
+            value = _content(str(value))  # --model FILE, or in a file model: FILE: the section from a file of its own
         if not isinstance(value, dict):
-            raise ConfigurationError(f"'{'.'.join(path)}' is {_shown(value)}; expected a section of keys")
+            raise ConfigurationError(
+                f"'{'.'.join(path)}' is {_shown(value)}; expected a section of keys, or a file that holds one"
+            )
         hints = typing.get_type_hints(section)
         known = [field.name for field in dataclasses.fields(section) if field.init]
         for key, member in value.items():

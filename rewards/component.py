@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from envs.environment import Environment
 from envs.errors import ConfigurationError
@@ -11,7 +11,7 @@ from envs.verdict import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """A named function of a verdict to a float in [0, 1].
+    """A named, pure function of a verdict to a float in [0, 1].
 
     Used alike as a part of a training reward and as an evaluation metric, so that the two cannot disagree.
     """
@@ -24,6 +24,14 @@ class Component:
     """True when the value is always 0 or 1, so that its mean is a proportion."""
     lacks: Callable[[Any], str | None] = lambda environment: None
     """Asked with the environment: what it has to be told before its verdicts can answer; None when nothing."""
+
+
+class ComponentOptions(Protocol):
+    """The options of a component that has some: a frozen dataclass, checked when it is made."""
+
+    def component(self) -> Component:
+        """The component with these options."""
+        ...
 
 
 def require_available(name: str, component: Component, environment: Environment[Any]) -> None:

@@ -1,6 +1,5 @@
 """The configuration of a training run."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from decoding.models import ModelConfig
 from envs.errors import ConfigurationError
 from envs.registry import EnvironmentConfig
 from eval.config import HeldoutConfig, require_directory_name
-from rewards.composite import PartConfig
+from rewards.configuration import RewardConfig
 
 # Fields of GRPOConfig that structrl decides itself, and where the same thing is said instead.
 REFUSED_TRAINER_FIELDS = {
@@ -21,6 +20,7 @@ REFUSED_TRAINER_FIELDS = {
     "run_name": "set name",
     "log_completions": "transcripts are always written; set tracking.transcripts",
     "reward_weights": "set reward.parts.NAME.weight",
+    "multi_objective_aggregation": "set reward.normalization",
     "eval_strategy": "the heldout section measures before and after training",
     "use_vllm": "rollouts are made by structrl's own engine over transformers",
     "top_p": "it samples from another distribution than the one whose gradient is taken",
@@ -31,14 +31,6 @@ REFUSED_TRAINER_FIELDS = {
     "enable_jit_checkpoint": "a saved ZeRO checkpoint needs all processes to agree on the step; lower save_steps",
     "model_init_kwargs": "set model.dtype and model.attention",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class RewardConfig:
-    """What an answer is paid for."""
-
-    parts: Mapping[str, PartConfig]
-    """Component -> its weight and gate."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ from rewards.registry import component
 from train.callbacks import ProgressBar, RunRecorder
 from train.config import LoraOptions, RunConfig
 from train.report import write_training_report
+from train.reward_state import RewardState
 from train.run_directory import RunDirectory, write_json, write_text
 from train.tracking import open_tracking, require_login
 from train.trainer import StructuredGRPOTrainer
@@ -52,7 +53,7 @@ def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
     directory = _on_main(lambda: RunDirectory.prepare(config.output, config.name, resume=resume))
     _on_main(lambda: require_login(config))
     environment = make_environment(config.environment)
-    composite = Composite(environment, config.reward.parts)
+    composite = Composite(environment, config.reward)
     for metric in config.heldout.metrics:
         component(environment, metric)
     reader = make_reader(config.data, environment)
@@ -112,6 +113,8 @@ def _build(
     args.output_dir = str(directory.checkpoints)
     args.report_to = ["wandb"] if config.tracking.wandb != "disabled" else []
     args.disable_tqdm = True
+    if config.reward.normalization == "parts":
+        args.multi_objective_aggregation = "normalize_then_sum"
     # Pinned memory is for copies to an accelerator; without one torch warns about it.
     args.dataloader_pin_memory = args.dataloader_pin_memory and torch.cuda.is_available()
     model = load_model(config.model)
@@ -123,6 +126,8 @@ def _build(
         tokenizer=tokenizer,
         environment=environment,
         composite=composite,
+        normalization=config.reward.normalization,
+        reward_state=RewardState(config.reward.unjudged),
         tasks=train.tasks,
         args=args,
         max_batch_rows=config.rollout.max_batch_rows,

@@ -23,12 +23,16 @@ from envs.configuration import exit_with, parse  # noqa: E402
 from envs.errors import ConfigurationError  # noqa: E402
 from train.config import RunConfig  # noqa: E402
 from train.experiment import run  # noqa: E402
+from train.reward_state import TrainingStopped  # noqa: E402
 
 SWITCHES = {"resume": "continue the run that OUTPUT/NAME holds, from its last checkpoint"}
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parses the command line and runs; a mistake that the user can mend ends in one line and exit code 2."""
+    """Parses the command line and runs.
+
+    A mistake that the user can mend ends in one line and exit code 2, a training that had to stop in one and 3.
+    """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
@@ -36,6 +40,8 @@ def main(arguments: Sequence[str]) -> None:
         run(parsed, resume=parsed.flags.resume)
     except ConfigurationError as error:
         exit_with(error)
+    except TrainingStopped as error:
+        exit_with(error, code=3)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 What is ours: rollouts come from a Decoder over the tasks of the batch, and rewards from a Composite over their
 Verdicts. TRL keeps sampling of tasks, advantages, loss, optimisation, checkpoints and distribution. A rollout that
 could not be judged has the reward None: TRL leaves it out of its group's mean and deviation and gives it advantage 0.
+The composite is one reward function of TRL, or one a paying part where each part is to be normalised by itself (GDPO).
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
@@ -22,6 +26,9 @@ from envs.environment import Environment
 from envs.task import Task
 from envs.verdict import Verdict
 from rewards.composite import Composite, Score
+from rewards.configuration import Normalization
+from rewards.schedule import Moment
+from train.reward_state import BatchCounts, RewardState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +50,8 @@ class StructuredGRPOTrainer(GRPOTrainer):
         tokenizer: PreTrainedTokenizerBase,
         environment: Environment[Any],
         composite: Composite,
+        normalization: Normalization,
+        reward_state: RewardState,
         tasks: Sequence[Task],
         args: GRPOConfig,
         max_batch_rows: int,
@@ -55,6 +64,8 @@ class StructuredGRPOTrainer(GRPOTrainer):
             tokenizer: its tokenizer.
             environment: makes prompts and verdicts.
             composite: pays verdicts.
+            normalization: what is normalised within a group, the sum of the parts or each part.
+            reward_state: what the reward remembers between steps; becomes one of the callbacks.
             tasks: what is trained on.
             args: TRL's configuration.
             max_batch_rows: answers that the engine decodes at once.
@@ -63,6 +74,8 @@ class StructuredGRPOTrainer(GRPOTrainer):
         """
         self._environment = environment
         self._composite = composite
+        self._normalization = normalization
+        self._reward_state = reward_state
         self._tasks = list(tasks)
         self._max_batch_rows = max_batch_rows
         self._batch_tasks: list[Task] = []
@@ -71,19 +84,40 @@ class StructuredGRPOTrainer(GRPOTrainer):
         rows = [{"prompt": environment.prompt(task), "task": index} for index, task in enumerate(self._tasks)]
         super().__init__(
             model=model,
-            reward_funcs=_reward_function(composite),
+            reward_funcs=_reward_functions(composite, normalization),
             args=args,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             peft_config=peft_config,
-            callbacks=callbacks,
+            callbacks=[reward_state, *(callbacks or [])],
             rollout_func=_rollout_function,
         )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # rollout_func is handed prompts only; the tasks they came from are looked up here, where the rows are whole.
         self._batch_tasks = [self._tasks[row["task"]] for row in inputs]
-        return super()._generate_and_score_completions(inputs)
+        if self._normalization == "parts":
+            # In the sum the composite weighs by itself; here TRL adds up the normalised parts.
+            self.reward_weights = torch.tensor(list(self._composite.weights(self._moment()).values()))
+        output = super()._generate_and_score_completions(inputs)
+        self._reward_state.update(gather_object([self._counts()]), self.state.global_step)
+        return output
+
+    def _moment(self) -> Moment:
+        return Moment(step=self.state.global_step, means=self._reward_state.means)
+
+    def _counts(self) -> BatchCounts:
+        """What this process's answers tell the reward's memory."""
+        sums = {}
+        for name in self._composite.pacing:
+            values = [value for one in self.latest if (value := one.score.parts[name]) is not None]
+            sums[name] = (sum(values), len(values))
+        reasons = Counter(
+            _reason(one.rollout.verdict) or "a part that cannot be measured"
+            for one in self.latest
+            if one.score.value is None
+        )
+        return BatchCounts(answers=len(self.latest), unjudged=reasons, sums=sums)
 
     def roll_out(self) -> list[ScoredRollout]:
         """One scored rollout for each row of the current batch, in its order."""
@@ -98,8 +132,11 @@ class StructuredGRPOTrainer(GRPOTrainer):
             )
             decoding = decoder.decode([same[0] for same in repeated], n=[len(same) for same in repeated])
         self.ledger += decoding.ledger
+        moment = self._moment()
+        for name, weight in self._composite.weights(moment).items() if self._composite.is_moving else ():
+            self._log_metric(f"weights/{name}", weight)
         self.latest = [
-            ScoredRollout(task=group.task, rollout=rollout, score=self._composite.score(rollout.verdict))
+            ScoredRollout(task=group.task, rollout=rollout, score=self._composite.score(rollout.verdict, moment))
             for group in decoding.groups
             for rollout in group.rollouts
         ]
@@ -118,9 +155,30 @@ def _rollout_function(prompts: list[Any], trainer: StructuredGRPOTrainer) -> dic
     }
 
 
-def _reward_function(composite: Composite) -> Callable[..., list[float | None]]:
-    """TRL's reward function: the composite's value of every rollout, its parts logged as curves of their own."""
+def _reward_functions(composite: Composite, normalization: Normalization) -> list[Callable[..., list[float | None]]]:
+    """TRL's reward functions: the composite's value, or what each paying part pays where these are normalised apart."""
+    if normalization == "sum":
+        return [_logged(composite, "reward", lambda score: score.value)]
+    first, *others = composite.paying
+    return [
+        _logged(composite, first, lambda score: score.paid.get(first)),
+        *(
+            _named(name, lambda scored, name=name, **columns: [one.score.paid.get(name) for one in scored])
+            for name in others
+        ),
+    ]
 
+
+def _named(name: str, function: Callable[..., list[float | None]]) -> Callable[..., list[float | None]]:
+    """TRL calls its curves by the functions' names."""
+    function.__name__ = name
+    return function
+
+
+def _logged(
+    composite: Composite, name: str, pays: Callable[[Score], float | None]
+) -> Callable[..., list[float | None]]:
+    """A reward function that also logs every part, and why answers were not judged, as curves of their own."""
     reasons: dict[str, None] = {}  # those that have come up; each then has a curve of its own
 
     def reward(
@@ -130,17 +188,17 @@ def _reward_function(composite: Composite) -> Callable[..., list[float | None]]:
         # One call a rollout: TRL averages over calls, so the mean is right when processes judge different numbers.
         for one in scored:
             verdict = one.rollout.verdict
-            for name in composite.names:
-                value = one.score.parts[name]
+            for part in composite.names:
+                value = one.score.parts[part]
                 if value is not None:
-                    log_metric(f"rewards/{name}", value)
+                    log_metric(f"rewards/{part}", value)
             log_metric("unjudged", float(one.score.value is None))
             for reason in reasons:
                 log_metric(f"unjudged/{reason}", float(_reason(verdict) == reason))
             log_metric("truncated", float(verdict.is_truncated))
-        return [one.score.value for one in scored]
+        return [pays(one.score) for one in scored]
 
-    return reward
+    return _named(name, reward)
 
 
 def _reason(verdict: Verdict) -> str | None:

@@ -11,7 +11,8 @@ from envs.json.environment import JsonEnvironment
 from envs.json.judge import JsonVerdict
 from envs.math.environment import MathEnvironment
 from envs.verdict import Verdict
-from rewards.composite import Composite, PartConfig
+from rewards.composite import Composite
+from rewards.configuration import PartConfig, RewardConfig
 from rewards.registry import COMPONENTS
 
 JSON = JsonEnvironment()
@@ -64,7 +65,7 @@ def formula(parts: dict[str, PartConfig], verdict: JsonVerdict) -> float | None:
 
 @given(configurations(), verdicts)
 def test_the_value_is_the_weighted_mean_of_the_open_parts(parts: dict[str, PartConfig], verdict: JsonVerdict) -> None:
-    score = Composite(JSON, parts).score(verdict)
+    score = Composite(JSON, RewardConfig(parts=parts)).score(verdict)
     expected = formula(parts, verdict)
     assert score.parts == {name: measured(name, verdict) for name in parts}
     if expected is None:
@@ -75,7 +76,7 @@ def test_the_value_is_the_weighted_mean_of_the_open_parts(parts: dict[str, PartC
 
 @given(configurations(), verdicts)
 def test_the_value_lies_between_0_and_1(parts: dict[str, PartConfig], verdict: JsonVerdict) -> None:
-    value = Composite(JSON, parts).score(verdict).value
+    value = Composite(JSON, RewardConfig(parts=parts)).score(verdict).value
     assert value is None or 0.0 <= value <= 1.0
 
 
@@ -88,30 +89,34 @@ def test_the_value_is_1_exactly_when_all_that_pays_and_its_gates_are(
     values = [measured(name, verdict) for name in needed]
     if any(value is not None and 1 - 1e-9 < value < 1 for value in values):
         return  # a difference that no sum of floats can hold
-    assert (Composite(JSON, parts).score(verdict).value == 1.0) == all(value == 1 for value in values)
+    assert (Composite(JSON, RewardConfig(parts=parts)).score(verdict).value == 1.0) == all(
+        value == 1 for value in values
+    )
 
 
 def test_awkward_weights_add_up_to_exactly_1() -> None:
     # Weights that are divided by their total before they are added do not.
     parts = {name: PartConfig(weight=weight) for name, weight in zip(NAMES, (0.1, 0.2, 0.7, 0.1, 0.3), strict=True)}
     best = JsonVerdict(is_parsed=True, is_valid=True, f1=1.0)
-    assert Composite(JSON, parts).score(best).value == 1.0
+    assert Composite(JSON, RewardConfig(parts=parts)).score(best).value == 1.0
 
 
 def test_an_unjudged_verdict_has_no_value_and_no_parts() -> None:
-    score = Composite(JSON, {"valid": PartConfig(weight=1)}).score(JsonVerdict(unjudged="deadline", is_valid=True))
+    score = Composite(JSON, RewardConfig(parts={"valid": PartConfig(weight=1)})).score(
+        JsonVerdict(unjudged="deadline", is_valid=True)
+    )
     assert score.value is None and score.parts == {"valid": None}
 
 
 def test_a_paying_part_that_cannot_be_measured_leaves_no_value() -> None:
     parts = {"valid": PartConfig(weight=1), "content": PartConfig(weight=1)}
-    score = Composite(JSON, parts).score(JsonVerdict(is_valid=True, f1=None))
+    score = Composite(JSON, RewardConfig(parts=parts)).score(JsonVerdict(is_valid=True, f1=None))
     assert score.value is None and score.parts == {"valid": 1.0, "content": None}
 
 
 def test_a_part_of_weight_0_is_logged_and_neither_pays_nor_spoils() -> None:
     parts = {"valid": PartConfig(weight=2), "content": PartConfig(weight=0)}
-    composite = Composite(JSON, parts)
+    composite = Composite(JSON, RewardConfig(parts=parts))
     assert composite.names == ("valid", "content")
     assert composite.score(JsonVerdict(is_valid=True, f1=None)).value == 1.0
     assert composite.score(JsonVerdict(is_valid=True, f1=0.3)).parts == {"valid": 1.0, "content": 0.3}
@@ -119,22 +124,24 @@ def test_a_part_of_weight_0_is_logged_and_neither_pays_nor_spoils() -> None:
 
 def test_a_gate_pays_only_at_1_and_its_part_still_counts_in_the_total() -> None:
     parts = {"valid": PartConfig(weight=1, gate="content"), "content": PartConfig(weight=0)}
-    composite = Composite(JSON, parts)
+    composite = Composite(JSON, RewardConfig(parts=parts))
     assert composite.score(JsonVerdict(is_valid=True, f1=1.0)).value == 1.0
     assert composite.score(JsonVerdict(is_valid=True, f1=0.999)).value == 0.0
-    shared = Composite(JSON, {"valid": PartConfig(weight=1), "content": PartConfig(weight=3, gate="valid")})
+    shared = Composite(
+        JSON, RewardConfig(parts={"valid": PartConfig(weight=1), "content": PartConfig(weight=3, gate="valid")})
+    )
     assert shared.score(JsonVerdict(is_valid=False, f1=1.0)).value == 0.0
     assert shared.score(JsonVerdict(is_valid=True, f1=0.0)).value == 0.25
 
 
 def test_a_gate_that_could_not_be_judged_is_not_a_closed_one() -> None:
     parts = {"valid": PartConfig(weight=1, gate="content"), "content": PartConfig(weight=0)}
-    assert Composite(JSON, parts).score(JsonVerdict(is_valid=True, f1=None)).value is None
+    assert Composite(JSON, RewardConfig(parts=parts)).score(JsonVerdict(is_valid=True, f1=None)).value is None
 
 
 def test_a_closed_gate_makes_an_unmeasured_part_harmless() -> None:
     parts = {"valid": PartConfig(weight=1), "content": PartConfig(weight=1, gate="valid")}
-    assert Composite(JSON, parts).score(JsonVerdict(is_valid=False, f1=None)).value == 0.0
+    assert Composite(JSON, RewardConfig(parts=parts)).score(JsonVerdict(is_valid=False, f1=None)).value == 0.0
 
 
 @pytest.mark.parametrize(
@@ -154,7 +161,7 @@ def test_a_closed_gate_makes_an_unmeasured_part_harmless() -> None:
 )
 def test_a_composite_that_means_nothing_is_refused(parts: dict[str, PartConfig], names: list[str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Composite(JSON, parts)
+        Composite(JSON, RewardConfig(parts=parts))
     message = str(caught.value)
     assert "\n" not in message and all(name in message for name in names), message
 
@@ -167,5 +174,7 @@ def test_every_component_can_measure_its_environments_emptiest_verdict(environme
 
 
 def test_the_general_components_belong_to_every_environment() -> None:
-    composite = Composite(MathEnvironment(), {"correct": PartConfig(weight=1), "finished": PartConfig(weight=0)})
+    composite = Composite(
+        MathEnvironment(), RewardConfig(parts={"correct": PartConfig(weight=1), "finished": PartConfig(weight=0)})
+    )
     assert composite.score(Verdict(is_correct=True, is_truncated=True)).value == 1.0

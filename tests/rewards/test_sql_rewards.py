@@ -7,7 +7,8 @@ from envs.sql.environment import SqlEnvironment
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.judge import SqlVerdict
 from envs.sql.parsing.facts import ParsedFacts
-from rewards.composite import Composite, PartConfig
+from rewards.composite import Composite
+from rewards.configuration import PartConfig, RewardConfig
 from rewards.sql import COMPONENTS
 
 
@@ -87,10 +88,10 @@ def test_official_metrics_are_in_the_unit_interval() -> None:
 
 
 def test_a_component_whose_facts_nobody_asked_for_is_refused() -> None:
-    parts = {"soft_f1": PartConfig(weight=1.0)}
+    config = RewardConfig(parts={"soft_f1": PartConfig(weight=1.0)})
     with pytest.raises(ConfigurationError, match="facts to hold 'soft_f1'"):
-        Composite(SqlEnvironment(), parts)
-    Composite(SqlEnvironment(executor=ExecutorSettings(facts=("soft_f1",))), parts)
+        Composite(SqlEnvironment(), config)
+    Composite(SqlEnvironment(executor=ExecutorSettings(facts=("soft_f1",))), config)
 
 
 def test_right_by_luck_is_seen_beside_right() -> None:

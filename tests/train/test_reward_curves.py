@@ -8,10 +8,11 @@ from envs.json.environment import JsonEnvironment
 from envs.task import Task
 from envs.transcript import Transcript
 from envs.verdict import Verdict
-from rewards.composite import Composite, PartConfig
-from train.trainer import ScoredRollout, _reward_function
+from rewards.composite import Composite
+from rewards.configuration import PartConfig, RewardConfig
+from train.trainer import ScoredRollout, _reward_functions
 
-COMPOSITE = Composite(JsonEnvironment(), {"correct": PartConfig(weight=1.0)})
+COMPOSITE = Composite(JsonEnvironment(), RewardConfig(parts={"correct": PartConfig(weight=1.0)}))
 
 
 def scored(verdict: Verdict) -> ScoredRollout:
@@ -30,7 +31,7 @@ def scored(verdict: Verdict) -> ScoredRollout:
 
 def test_each_reason_for_a_missing_verdict_is_a_rate_of_its_own() -> None:
     logged: dict[str, list[float]] = defaultdict(list)
-    reward = _reward_function(COMPOSITE)
+    (reward,) = _reward_functions(COMPOSITE, "sum")
 
     def log(name: str, value: float) -> None:
         logged[name].append(value)
