@@ -1,4 +1,6 @@
-"""Readers of the bundled tasks: our own JSON extractions, word problems and database questions, all offline."""
+"""Readers of the bundled tasks: our own JSON extractions, function calls, word problems and database questions, all
+offline.
+"""
 
 import json
 import random
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.bundled.sql.databases import build
+from data.function_calls import row_task
 from data.reader import Reading, Split
 from data.source import json_lines
 from envs.errors import ConfigurationError
@@ -81,6 +84,19 @@ class BundledJsonReader(_GradedReader):
                 "schema": row["schema_name"],
             },
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundledFunctionsReader(_GradedReader):
+    """Requests to answer with function calls; four functions occur in the held-out split only (``new_function``)."""
+
+    environment = "json"
+
+    def read(self, split: Split) -> Reading:
+        """All tasks of a split."""
+        rows = self._rows("functions", split)
+        labels = ("difficulty", "domain", "new_function")
+        return Reading(tasks=[row_task(row, row["id"], labels) for row in rows])
 
 
 @dataclass(frozen=True, kw_only=True)

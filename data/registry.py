@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.bfcl import BfclReader
 from data.bird import BirdReader
-from data.bundled_tasks import BundledJsonReader, BundledMathReader, BundledSqlReader
+from data.bundled_tasks import BundledFunctionsReader, BundledJsonReader, BundledMathReader, BundledSqlReader
+from data.function_calls import FunctionCallsReader
 from data.gsm8k import Gsm8kReader
+from data.gsm8k_json import Gsm8kJsonReader
 from data.reader import Reader, Reading, Split
 from data.schema_instances import SchemaInstancesReader
 from data.spider import SpiderReader
@@ -18,11 +21,15 @@ from envs.options import construct
 from envs.transcript import Transcript
 
 READERS: dict[str, Callable[..., Reader]] = {
+    "bfcl": BfclReader,
     "bird": BirdReader,
+    "bundled_functions": BundledFunctionsReader,
     "bundled_json": BundledJsonReader,
     "bundled_math": BundledMathReader,
     "bundled_sql": BundledSqlReader,
+    "function_calls": FunctionCallsReader,
     "gsm8k": Gsm8kReader,
+    "gsm8k_json": Gsm8kJsonReader,
     "schema_instances": SchemaInstancesReader,
     "spider": SpiderReader,
     "sql_questions": SqlQuestionsReader,
@@ -34,7 +41,8 @@ class DataConfig:
     """Which dataset."""
 
     reader: str
-    """bird, bundled_json, bundled_math, bundled_sql, gsm8k, schema_instances, spider or sql_questions."""
+    """bfcl, bird, bundled_functions, bundled_json, bundled_math, bundled_sql, function_calls, gsm8k, gsm8k_json,
+    schema_instances, spider or sql_questions."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The reader's own options; those of public datasets need ``path``: a directory or hub://owner/name."""
 

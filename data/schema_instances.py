@@ -1,6 +1,5 @@
 """Schemas with instances: texts to extract from, or the rows of MaskBench and JSONSchemaBench."""
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from data.reader import Reading, Split
+from data.rows import UnusableRowError, as_text, require_rows
 from data.source import directory_file, hub_rows, is_hub, json_lines
 from envs.errors import ConfigurationError
+from envs.json.compact import minified
 from envs.json.schema import compile_schema
 from envs.json.task import JsonTask
 
 DATASET = "schema_instances"
-
-
-class _Unusable(ValueError):
-    """A row that cannot become a task; its message is the reason that is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +40,16 @@ class SchemaInstancesReader:
     id_key: str = "id"
     """The column of the row's id (``unique_id`` in epfl-dlab/JSONSchemaBench); rows without one are numbered."""
 
+    max_schema_characters: int | None = None
+    """A row whose schema is longer, written without white space, is skipped and counted; null takes all."""
+
     environment = "json"
 
     def __post_init__(self) -> None:
+        if self.max_schema_characters is not None and self.max_schema_characters < 2:
+            raise ConfigurationError(
+                f"max_schema_characters is {self.max_schema_characters}; expected at least 2 (the schema {{}}) or null"
+            )
         if not 0 < self.heldout_share < 1:
             raise ConfigurationError(f"heldout_share is {self.heldout_share}; expected a share between 0 and 1")
 
@@ -59,16 +63,14 @@ class SchemaInstancesReader:
             try:
                 task = self._task(row, f"{'row' if is_one_file else split}-{number}")
                 if task.id in seen:
-                    raise _Unusable("repeated id")
-            except _Unusable as reason:
+                    raise UnusableRowError("repeated id")
+            except UnusableRowError as reason:
                 skipped[str(reason)] += 1
                 continue
             seen.add(task.id)
             if not is_one_file or self._is_heldout(task.id) == (split == "heldout"):
                 tasks.append(task)
-        if not tasks:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.most_common()) or "no rows"
-            raise ConfigurationError(f"{DATASET}: '{self.path}' has no usable row in split '{split}' ({reasons})")
+        require_rows(tasks, skipped, f"{DATASET}: split '{split}' of '{self.path}'")
         return Reading(tasks=tasks, skipped=skipped)
 
     def _rows(self, split: Split) -> Iterable[Any]:
@@ -86,19 +88,21 @@ class SchemaInstancesReader:
 
     def _task(self, row: Any, name: str) -> JsonTask:
         if not isinstance(row, Mapping) or row.get(self.schema_key) is None:
-            raise _Unusable("no schema")
+            raise UnusableRowError("no schema")
         given = row[self.schema_key]
-        schema = given if isinstance(given, str) else _text(given, "schema does not compile")
+        schema = given if isinstance(given, str) else as_text(given, "schema does not compile")
         compiled = compile_schema(schema)
         if compiled.defect is not None:
-            raise _Unusable("schema does not compile")
+            raise UnusableRowError("schema does not compile")
+        if self.max_schema_characters is not None and len(minified(schema)) > self.max_schema_characters:
+            raise UnusableRowError("schema too long")
         has_instance, instance = _instance(row)
-        gold = _text(instance, "instance is not JSON") if has_instance else None
+        gold = as_text(instance, "instance is not JSON") if has_instance else None
         if gold is not None and not compiled.validate(instance, gold).is_valid:
-            raise _Unusable("instance breaks the schema")
+            raise UnusableRowError("instance breaks the schema")
         text = row.get("text")
         if text is not None and not isinstance(text, str):
-            raise _Unusable("text is not a string")
+            raise UnusableRowError("text is not a string")
         labels = {"source": str(row["split"])} if row.get("split") else {}
         return JsonTask(
             id=str(row.get(self.id_key) or name),
@@ -118,13 +122,4 @@ def _instance(row: Mapping[str, Any]) -> tuple[bool, Any]:
     for test in row["tests"] or ():
         if isinstance(test, Mapping) and test.get("valid") is True and "data" in test:
             return True, test["data"]
-    raise _Unusable("no valid instance")
-
-
-def _text(value: Any, reason: str) -> str:
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except ValueError as error:  # NaN and Infinity, or a lone surrogate
-        raise _Unusable(reason) from error
-    return text
+    raise UnusableRowError("no valid instance")

@@ -1,5 +1,6 @@
 """Builds a named component from a configuration's options, with errors that name the known choices."""
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -50,7 +51,8 @@ def _typed(subject: str, component: Callable[..., ComponentT], options: Mapping[
     import jsonargparse  # as late as can be: who writes no configuration need not wait for it
 
     made = {option: value for option, value in options.items() if dataclasses.is_dataclass(value)}
-    plain = {option: value for option, value in options.items() if option not in made}
+    # A copy: jsonargparse writes what it has read into nested mappings.
+    plain = copy.deepcopy({option: value for option, value in options.items() if option not in made})
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(component, None, skip=set(made))
     try:

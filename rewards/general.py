@@ -1,7 +1,8 @@
 """Components that every environment's verdicts can answer."""
 
 from envs.verdict import Verdict
-from rewards.component import Component
+from rewards import layout, length, plan
+from rewards.component import Component, ComponentOptions
 
 
 def answered(verdict: Verdict) -> float:
@@ -19,8 +20,11 @@ def correct(verdict: Verdict) -> float:
     return float(verdict.is_correct)
 
 
-COMPONENTS: dict[str, Component] = {
+COMPONENTS: dict[str, Component | type[ComponentOptions]] = {
     "answered": Component(verdict=Verdict, measure=answered),
     "finished": Component(verdict=Verdict, measure=finished),
     "correct": Component(verdict=Verdict, measure=correct),
+    **layout.COMPONENTS,
+    **length.COMPONENTS,
+    **plan.COMPONENTS,
 }

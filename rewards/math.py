@@ -1,7 +1,7 @@
 """Components of mathematics verdicts. That the value is right is ``correct`` in ``rewards.general``."""
 
 from envs.math.judge import MathVerdict
-from rewards.component import Component
+from rewards.component import Component, ComponentOptions
 
 
 def boxed(verdict: MathVerdict) -> float:
@@ -14,7 +14,7 @@ def number(verdict: MathVerdict) -> float:
     return float(verdict.is_number)
 
 
-COMPONENTS: dict[str, Component] = {
+COMPONENTS: dict[str, Component | type[ComponentOptions]] = {
     "boxed": Component(verdict=MathVerdict, measure=boxed),
     "number": Component(verdict=MathVerdict, measure=number),
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 from data.source import json_lines
 
 DIFFICULTIES = ("easy", "medium", "hard")
+KINDS = {"functions": "domain", "json": "schema_name", "math": "template"}
+"""Folder -> the field whose distinct values are counted."""
 
 
 def table(folder: Path, kind: str) -> str:
@@ -25,4 +27,4 @@ def table(folder: Path, kind: str) -> str:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    print(table(target, "template" if target.name == "math" else "schema_name"))
+    print(table(target, KINDS[target.name]))

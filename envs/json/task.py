@@ -23,6 +23,8 @@ class MathGold:
     """The right answer, as ``envs.math`` takes a gold."""
     pointer: str = "/answer"
     """JSON Pointer (RFC 6901) to that part; a string or a number stands there."""
+    reference: str | None = None
+    """A whole value that is right, as JSON text; None: nobody knows one, and the gold is not judged at load."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Call:
 
     function: str
     arguments: Mapping[str, tuple[str, ...]]
-    """Argument -> the values that are right, each as JSON text."""
+    """Argument -> the values that are right, each as JSON text; at least one for those that are not optional."""
     optional: frozenset[str] = frozenset()
     """Arguments that may be left out."""
 
@@ -43,6 +45,9 @@ class CallsGold:
     calls: tuple[Call, ...]
     is_ordered: bool = False
     """The calls must come in this order; false: in any."""
+    has_loose_strings: bool = False
+    """Strings are equal whatever their case, their spaces and their ``,./-_*^``, as in the Berkeley leaderboard's own
+    comparison; false: code point by code point."""
 
 
 @dataclass(frozen=True, kw_only=True)

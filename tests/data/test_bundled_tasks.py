@@ -4,17 +4,21 @@ from collections import Counter
 
 import pytest
 
-from data.bundled_tasks import BundledJsonReader, BundledMathReader, BundledSqlReader
+from data.bundled_tasks import BundledFunctionsReader, BundledJsonReader, BundledMathReader, BundledSqlReader
 from data.reader import Split
 from data.registry import DataConfig, load_tasks, make_reader
 from envs.errors import ConfigurationError
 from envs.json.task import JsonTask
 from envs.registry import EnvironmentConfig, make_environment
 from envs.transcript import Transcript
-from rewards.composite import Composite, PartConfig
+from rewards.component import Component
+from rewards.composite import Composite
+from rewards.configuration import PartConfig, RewardConfig
 from rewards.registry import COMPONENTS
 
 SPLITS: tuple[Split, ...] = ("train", "heldout")
+READERS = [("json", "bundled_json"), ("json", "bundled_functions"), ("math", "bundled_math"), ("sql", "bundled_sql")]
+AnyReader = BundledFunctionsReader | BundledJsonReader | BundledMathReader | BundledSqlReader
 
 
 def json_tasks(split: Split, **options: object) -> list[JsonTask]:
@@ -24,19 +28,22 @@ def json_tasks(split: Split, **options: object) -> list[JsonTask]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("name", ["json", "math", "sql"])
-def test_every_gold_answer_is_worth_1_in_every_component(name: str, split: Split) -> None:
+@pytest.mark.parametrize(("name", "reader"), READERS)
+def test_every_gold_answer_is_worth_1_in_every_component(name: str, reader: str, split: Split) -> None:
     facts = ["parsed", "spider_execution", "bird_execution", "soft_f1"]
-    options = {"executor": {"facts": facts}} if name == "sql" else {}
+    options = {"sql": {"executor": {"facts": facts}}, "json": {"tags": {"answer": "answer"}}}.get(name, {})
     environment = make_environment(EnvironmentConfig(name=name, options=options))
-    tasks = make_reader(DataConfig(reader=f"bundled_{name}"), environment).read(split).tasks
+    tasks = make_reader(DataConfig(reader=reader), environment).read(split).tasks
+    plain = {part for part, entry in COMPONENTS[name].items() if isinstance(entry, Component)}
     # r_ves is a measured time, and Spider's exact match knows only a part of SQL.
-    parts = COMPONENTS[name].keys() - {"r_ves", "spider_exact_match"}
-    composite = Composite(environment, {part: PartConfig(weight=1) for part in parts})
+    parts = {part: PartConfig(weight=1) for part in plain - {"r_ves", "spider_exact_match"}}
+    composite = Composite(environment, RewardConfig(parts=parts))
     golds = [environment.reference(task) for task in tasks]
     verdicts = environment.judge([(task, Transcript.of(gold or "")) for task, gold in zip(tasks, golds, strict=True)])
     scores = [composite.score(verdict) for verdict in verdicts]
-    poor = {task.id: score.parts for task, score in zip(tasks, scores, strict=True) if score.value != 1.0}
+    poor = {
+        task.id: score.parts for task, score in zip(tasks, scores, strict=True) if score.value != pytest.approx(1.0)
+    }
     assert len(tasks) >= 50
     # Recursive queries have no canonical tree: what is said of the texts is None, all else is 1.
     untold = {name for name, parts in poor.items() if None in parts.values()}
@@ -44,21 +51,23 @@ def test_every_gold_answer_is_worth_1_in_every_component(name: str, split: Split
     assert poor.keys() == untold
 
 
-@pytest.mark.parametrize("name", ["json", "math", "sql"])
-def test_no_bundled_task_is_left_out_and_no_id_occurs_twice(name: str) -> None:
+@pytest.mark.parametrize(("name", "reader"), READERS)
+def test_no_bundled_task_is_left_out_and_no_id_occurs_twice(name: str, reader: str) -> None:
     environment = make_environment(EnvironmentConfig(name=name))
-    reader = make_reader(DataConfig(reader=f"bundled_{name}"), environment)
+    made = make_reader(DataConfig(reader=reader), environment)
     ids: Counter[str] = Counter()
     for split in SPLITS:
-        reading = load_tasks(reader, environment, split)
+        reading = load_tasks(made, environment, split)
         assert not reading.skipped
         ids.update(task.id for task in reading.tasks)
     assert max(ids.values()) == 1
 
 
-@pytest.mark.parametrize("reader", [BundledJsonReader(examples=2), BundledMathReader(), BundledSqlReader()])
+@pytest.mark.parametrize(
+    "reader", [BundledFunctionsReader(), BundledJsonReader(examples=2), BundledMathReader(), BundledSqlReader()]
+)
 @pytest.mark.parametrize("split", SPLITS)
-def test_two_readings_are_equal(reader: BundledJsonReader | BundledMathReader | BundledSqlReader, split: Split) -> None:
+def test_two_readings_are_equal(reader: AnyReader, split: Split) -> None:
     assert reader.read(split) == reader.read(split)
 
 
@@ -103,14 +112,13 @@ def test_other_options_do_not_change_which_examples_a_task_gets() -> None:
 @pytest.mark.parametrize(
     ("reader", "grades"),
     [
+        (BundledFunctionsReader, ["easy", "medium"]),
         (BundledJsonReader, ["easy", "hard"]),
         (BundledMathReader, ["medium"]),
         (BundledSqlReader, ["easy", "extra"]),
     ],
 )
-def test_difficulties_keep_exactly_those_grades(
-    reader: type[BundledJsonReader | BundledMathReader | BundledSqlReader], grades: list[str]
-) -> None:
+def test_difficulties_keep_exactly_those_grades(reader: type[AnyReader], grades: list[str]) -> None:
     for split in SPLITS:
         everything = reader().read(split).tasks
         kept = reader(difficulties=grades).read(split).tasks

@@ -107,3 +107,14 @@ def test_real_rows_become_tasks(dataset_directory: Callable[[str, str], Path]) -
     assert len(readings[0].tasks) + len(readings[1].tasks) + sum(readings[0].skipped.values()) == 852
     assert readings[0].skipped.keys() <= {"no valid instance"}
     assert len(readings[0].tasks) > 500 and len(readings[1].tasks) > 20
+
+
+def test_schemas_that_are_too_long_are_skipped_and_counted(tmp_path: Path) -> None:
+    rows = [{"schema": {"enum": list(range(count))}, "id": str(count)} for count in (1, 2, 40)]
+    path = write(tmp_path / "train.jsonl", rows)
+    length = len('{"enum":[0,1]}')
+    reading = SchemaInstancesReader(path=path, max_schema_characters=length).read("train")
+    assert [task.id for task in reading.tasks] == ["1", "2"] and reading.skipped == {"schema too long": 1}
+    assert len(SchemaInstancesReader(path=path).read("train").tasks) == 3
+    with pytest.raises(ConfigurationError, match="max_schema_characters is 1"):
+        SchemaInstancesReader(path=path, max_schema_characters=1)

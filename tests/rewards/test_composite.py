@@ -11,11 +11,13 @@ from envs.json.environment import JsonEnvironment
 from envs.json.judge import JsonVerdict
 from envs.math.environment import MathEnvironment
 from envs.verdict import Verdict
+from rewards.component import Component
 from rewards.composite import Composite
 from rewards.configuration import PartConfig, RewardConfig
 from rewards.registry import COMPONENTS
 
 JSON = JsonEnvironment()
+REQUIRED_OPTIONS = {"length": {"limit": 100}}
 NAMES = ("parsed", "bare", "valid", "content", "finished")
 
 verdicts = st.builds(
@@ -168,7 +170,8 @@ def test_a_composite_that_means_nothing_is_refused(parts: dict[str, PartConfig],
 
 @pytest.mark.parametrize("environment", sorted(COMPONENTS))
 def test_every_component_can_measure_its_environments_emptiest_verdict(environment: str) -> None:
-    for name, component in COMPONENTS[environment].items():
+    for name, entry in COMPONENTS[environment].items():
+        component = entry if isinstance(entry, Component) else entry(**REQUIRED_OPTIONS.get(name, {})).component()
         value = component.measure(component.verdict())
         assert value is None or 0.0 <= value <= 1.0, name
 

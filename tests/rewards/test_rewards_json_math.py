@@ -9,6 +9,8 @@ from envs.math.task import MathTask
 from envs.transcript import Transcript
 from envs.verdict import Verdict
 from rewards import general, json, math
+from rewards.component import Component
+from rewards.registry import component
 
 SCHEMA = '{"properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["a"]}'
 JSON_TASK = JsonTask(id="1", schema=SCHEMA, text="a is 1, b is x", gold='{"a": 1, "b": "x"}')
@@ -28,13 +30,12 @@ MATH_TASK = MathTask(id="1", question="How many?", gold="5")
 )
 def test_json_components(answer: str, expected: dict[str, float]) -> None:
     (verdict,) = JsonEnvironment().judge([(JSON_TASK, Transcript.of(answer))])
-    components = {**general.COMPONENTS, **json.COMPONENTS}
-    assert {name: components[name].measure(verdict) for name in expected} == pytest.approx(expected)
+    assert {name: component(JsonEnvironment(), name).measure(verdict) for name in expected} == pytest.approx(expected)
 
 
 def test_content_is_none_without_a_gold() -> None:
     (verdict,) = JsonEnvironment().judge([(JsonTask(id="2", schema=SCHEMA), Transcript.of('{"a": 1}'))])
-    assert json.COMPONENTS["content"].measure(verdict) is None
+    assert component(JsonEnvironment(), "content").measure(verdict) is None
 
 
 @pytest.mark.parametrize(
@@ -48,19 +49,20 @@ def test_content_is_none_without_a_gold() -> None:
 )
 def test_math_components(answer: str, expected: dict[str, float]) -> None:
     (verdict,) = MathEnvironment().judge([(MATH_TASK, Transcript.of(answer))])
-    components = {**general.COMPONENTS, **math.COMPONENTS}
-    assert {name: components[name].measure(verdict) for name in expected} == expected
+    assert {name: component(MathEnvironment(), name).measure(verdict) for name in expected} == expected
 
 
 def test_finished_is_0_for_a_truncated_answer() -> None:
-    assert general.COMPONENTS["finished"].measure(Verdict()) == 1
-    assert general.COMPONENTS["finished"].measure(Verdict(is_truncated=True)) == 0
+    finished = component(MathEnvironment(), "finished")
+    assert (finished.measure(Verdict()), finished.measure(Verdict(is_truncated=True))) == (1, 0)
 
 
 def test_no_environment_repeats_a_general_component() -> None:
     assert not general.COMPONENTS.keys() & (json.COMPONENTS.keys() | math.COMPONENTS.keys())
 
 
-def test_only_content_is_no_rate() -> None:
+def test_what_has_no_options_and_is_a_share_says_that_it_is_no_rate() -> None:
     components = {**general.COMPONENTS, **json.COMPONENTS, **math.COMPONENTS}
-    assert [name for name, component in components.items() if not component.is_rate] == ["content"]
+    made = {name: entry for name, entry in components.items() if isinstance(entry, Component)}
+    shares = {name for name, component in made.items() if not component.is_rate}
+    assert shares == {"tag_share", "progress", "structure", "content"}

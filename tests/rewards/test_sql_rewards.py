@@ -7,13 +7,20 @@ from envs.sql.environment import SqlEnvironment
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.judge import SqlVerdict
 from envs.sql.parsing.facts import ParsedFacts
+from rewards.component import Component
 from rewards.composite import Composite
 from rewards.configuration import PartConfig, RewardConfig
 from rewards.sql import COMPONENTS
 
 
+def made(name: str) -> Component:
+    """The component, with its options' defaults if it has any."""
+    entry = COMPONENTS[name]
+    return entry if isinstance(entry, Component) else entry().component()
+
+
 def measure(name: str, verdict: SqlVerdict) -> float | None:
-    return COMPONENTS[name].measure(verdict)
+    return made(name).measure(verdict)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +60,10 @@ def test_naming_every_column_does_not_pay() -> None:
 
 
 def test_what_is_no_rate_says_so() -> None:
-    shares = {"schema_linking", "column_overlap", "clause_overlap", "soft_f1", "r_ves"}
-    assert {name for name, component in COMPONENTS.items() if not component.is_rate} == shares
-    assert {component.verdict for component in COMPONENTS.values()} == {SqlVerdict}
+    rates = {"parsed", "executed", "agrees_on_database", "spider_execution", "bird_execution"}
+    rates |= {"exact", "spider_exact_match"}
+    assert {name for name in COMPONENTS if made(name).is_rate} == rates
+    assert {made(name).verdict for name in COMPONENTS} == {SqlVerdict}
 
 
 FACTS = ParsedFacts(

@@ -98,7 +98,7 @@ def test_wandb_offline_asks_nothing_and_gets_a_curve_for_every_part_and_the_tran
     run = train("json.yaml", "--tracking.wandb", "offline")
 
     record = next((run / "wandb").glob("offline-run-*/*.wandb")).read_bytes()
-    for part in ("parsed", "valid", "content"):
+    for part in ("parsed", "usable", "content"):
         assert f"train/rewards/{part}".encode() in record
     tables = list((run / "wandb").glob("offline-run-*/files/media/table/transcripts*"))
     assert tables, "no transcripts table was written"
