@@ -7,7 +7,9 @@ from typing import Any
 
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
+from envs.layout import Tags
 from envs.options import construct
+from envs.sql.answer import laid_out
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.shared import shared_pool
@@ -18,10 +20,16 @@ from envs.sql.task import SqlTask
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
 
+DEFAULT_TAGS = Tags(reasoning="think")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SqlEnvironment:
-    """Text to SQL in a single turn, on SQLite, DuckDB and PostgreSQL databases."""
+    """Text to SQL in a single turn, on SQLite, DuckDB and PostgreSQL databases.
+
+    Raises:
+        ConfigurationError: an option has no meaning.
+    """
 
     sample_values: int = 2
     """How many values of each column the prompt's schema shows; 0 for none."""
@@ -32,6 +40,11 @@ class SqlEnvironment:
     """In training tasks the tables that the gold reads are never left out; false treats them like the others."""
     executor: ExecutorSettings = field(default_factory=ExecutorSettings)
     """Limits, test suite and workers; a configuration gives it as a mapping of the fields of ``ExecutorSettings``."""
+    tags: Tags = DEFAULT_TAGS
+    """What an answer is laid out in; a configuration gives it as a mapping of the fields of ``envs.layout.Tags``. The
+    reasoning that it does not name stays ``think``."""
+    max_steps: int = 8
+    """How many intermediate queries (the blocks of ``tags.step``) of a transcript are run to judge them."""
     count_tokens: TokenCounter = field(default_factory=lambda: estimated_tokens, init=False, compare=False)
     """Measures ``schema_tokens``; no option, but set by ``with_token_counter``."""
 
@@ -39,6 +52,11 @@ class SqlEnvironment:
         if isinstance(self.executor, Mapping):
             options: Mapping[str, Any] = self.executor
             object.__setattr__(self, "executor", construct("executor", "sql", {"sql": ExecutorSettings}, options))
+        if isinstance(self.tags, Mapping):
+            named: Mapping[str, Any] = {**vars(DEFAULT_TAGS), **self.tags}
+            object.__setattr__(self, "tags", construct("tags", "sql", {"sql": Tags}, named))
+        if not isinstance(self.max_steps, int) or self.max_steps < 1:
+            raise ConfigurationError(f"sql: max_steps is {self.max_steps!r}; expected an integer from 1")
         if not isinstance(self.sample_values, int) or self.sample_values < 0:
             raise ConfigurationError(f"sql: sample_values is {self.sample_values!r}; expected an integer from 0")
         if self.schema_tokens is not None and (not isinstance(self.schema_tokens, int) or self.schema_tokens < 1):
@@ -76,24 +94,27 @@ class SqlEnvironment:
         budget = SchemaBudget(
             samples=self.sample_values, tokens=self.schema_tokens, keeps_gold_tables=self.keep_gold_tables
         )
-        return make_prompt(task, budget, self.count_tokens)
+        return make_prompt(task, budget, self.count_tokens, self.tags)
 
     def grammar(self, task: SqlTask) -> Grammar | None:
-        """One SELECT over the tables and columns of the task's database; None where it is not SQLite.
+        """One SELECT over the tables and columns of the task's database; None where it is not SQLite, and where the
+        tags ask for more than the query alone: the grammar has no regions for them.
 
         Raises:
             ConfigurationError: the task's database cannot be read.
         """
-        return make_grammar(task.database) if task.database.kind == "sqlite" else None
+        tags = self.tags
+        is_query_alone = not tags.must_reason and tags.answer is None and tags.plan is None and tags.step is None
+        return make_grammar(task.database) if is_query_alone and task.database.kind == "sqlite" else None
 
     def reference(self, task: SqlTask) -> str:
-        """The gold query."""
-        return task.gold
+        """The gold query, laid out in the tags."""
+        return laid_out(task.gold, self.tags)
 
     def observe(self, task: SqlTask, transcript: Transcript) -> Observation | None:
-        """None: there is nothing to run before the end."""
+        """None: steps are judged at the end, and not answered before."""
         return None
 
     def judge(self, episodes: Sequence[tuple[SqlTask, Transcript]]) -> list[Verdict]:
         """One ``SqlVerdict`` an episode, in order."""
-        return list(judge_episodes(episodes, self.pool))
+        return list(judge_episodes(episodes, self.pool, tags=self.tags, max_steps=self.max_steps))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from envs.layout import Tags, instruction
 from envs.sql.databases.schema import Table
 from envs.sql.parsing.names import used_names
 from envs.sql.relevance import relevances
@@ -15,8 +16,7 @@ from envs.transcript import Message
 _PRODUCTS = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL"}
 _INSTRUCTIONS = (
     "You write {product} queries. Answer the question with one SELECT statement over the schema below. "
-    "Return exactly the columns that the question asks for. "
-    "Reply with the query alone, without an explanation."
+    "Return exactly the columns that the question asks for. {reply}"
 )
 RELEVANCE_SAMPLES = 20
 """Values of each column that are looked for in the question when tables have to be left out."""
@@ -43,8 +43,11 @@ class SchemaBudget:
     """In training tasks the tables that the gold reads stay, whatever the budget."""
 
 
-def make_prompt(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter) -> list[Message]:
+def make_prompt(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter, tags: Tags) -> list[Message]:
     """The system message with the instructions, then the user's with schema, evidence and question.
+
+    Args:
+        tags: what the answer is to be laid out in. Steps are not asked for: the environment does not answer them yet.
 
     Raises:
         ConfigurationError: the database cannot be read.
@@ -53,10 +56,20 @@ def make_prompt(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter)
     if task.evidence:
         parts.append(f"Evidence: {task.evidence}")
     parts.append(f"Question: {task.question}")
+    product = _PRODUCTS[task.database.kind]
     return [
-        {"role": "system", "content": _INSTRUCTIONS.format(product=_PRODUCTS[task.database.kind])},
+        {"role": "system", "content": _INSTRUCTIONS.format(product=product, reply=_reply(tags))},
         {"role": "user", "content": "\n\n".join(parts)},
     ]
+
+
+def _reply(tags: Tags) -> str:
+    asked = instruction(tags, answer="query")
+    if not asked:
+        return "Reply with the query alone, without an explanation."
+    if tags.answer is None:
+        return f"{asked} Then reply with the query alone, without an explanation."
+    return f"{asked} Write nothing outside of the tags."
 
 
 def render_schema(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter) -> str:

@@ -12,16 +12,18 @@ from functools import cached_property, lru_cache
 from envs.sql.comparison import UndecidedError
 from envs.sql.databases.connection import Connection
 from envs.sql.databases.database import Database
-from envs.sql.databases.execution import DatabaseFault, Execution, ExecutionLimits, QueryResult
+from envs.sql.databases.execution import DatabaseFault, Execution, ExecutionLimits, QueryError, QueryResult
 from envs.sql.databases.schema import Table
 from envs.sql.executor.deadline import Deadline, Phase
-from envs.sql.executor.job import Facts, JudgeJob
+from envs.sql.executor.job import Facts, Inspection, InspectJob, JudgeJob
 from envs.sql.metrics.bird_execution import is_bird_match, r_ves_reward, soft_f1
 from envs.sql.metrics.spider_exact_match import exact_match
 from envs.sql.metrics.spider_execution import is_execution_match
 from envs.sql.metrics.spider_preparation import is_order_compared, prepare_query
 from envs.sql.metrics.spider_schema import SpiderSchema, schema_from_tables
 from envs.sql.metrics.spider_tokens import SpiderSyntaxError
+from envs.sql.parsing.canonical import query_digest
+from envs.sql.parsing.data_dependence import depends_on_data
 from envs.sql.parsing.facts import ParsedFacts, compare_queries
 from envs.sql.parsing.names import used_names
 
@@ -80,6 +82,22 @@ class FactFinder:
                 sorted(used_names(query, self._schema(connection, database.location).columns, database.dialect) or ())
             )
         return _names_of(execution.reads)
+
+    def inspect(self, connection: Connection, job: InspectJob, execution: QueryResult | QueryError) -> Inspection:
+        """What a query is worth by itself."""
+        names = self.names(connection, job.database, job.query, execution)
+        schema = self._schema(connection, job.database.location).columns
+        self.deadline.enter("facts")
+        digest = query_digest(job.query, schema, job.database.dialect)
+        if isinstance(execution, QueryError):
+            return Inspection(error=execution.category, names=names, digest=digest)
+        return Inspection(
+            row_count=len(execution.rows),
+            names=names,
+            digest=digest,
+            is_informative=any(value is not None for row in execution.rows for value in row)
+            and depends_on_data(job.query, schema, job.database.dialect),
+        )
 
     def find(self, job: JudgeJob, connection: Connection, gold: QueryResult, predicted: Execution) -> Facts | None:
         """What the settings ask for; None when that is nothing."""

@@ -31,6 +31,14 @@ class JudgeJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InspectJob:
+    """Run one query and say what it is worth, without its rows: an ``Inspection``, or ``Unjudged``."""
+
+    database: Database
+    query: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is said of a query beyond right or wrong."""
 
@@ -66,11 +74,27 @@ class Judgement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """The facts of one query by itself."""
+
+    error: str | None = None
+    """A category of ``envs.sql.databases.execution.QueryError``; None when it ran to its end."""
+    row_count: int | None = None
+    """Rows that it returned; None when it did not run."""
+    names: tuple[str, ...] = ()
+    """Tables and ``table.column`` that it was resolved to, sorted, in lower case."""
+    digest: str | None = None
+    """Equal for queries of the same canonical form (``envs.sql.parsing.canonical``); None when it ended its worker."""
+    is_informative: bool = False
+    """It returned a value that is not NULL, in a result that the data decides (``parsing.data_dependence``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unjudged:
     """Nothing can be said about the query."""
 
     reason: str
 
 
-Job = ExecuteJob | JudgeJob
-Outcome = Execution | Judgement | Unjudged
+Job = ExecuteJob | JudgeJob | InspectJob
+Outcome = Execution | Judgement | Inspection | Unjudged

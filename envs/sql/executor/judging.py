@@ -4,7 +4,8 @@ What is sent back is a few facts; rows stay here. Everything remembered is keyed
 that a file which changes is read anew.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 from envs.errors import ConfigurationError
 from envs.sql.answer import orders_its_result
@@ -22,7 +23,7 @@ from envs.sql.databases.execution import (
 from envs.sql.executor.deadline import Deadline, Phase
 from envs.sql.executor.facts import FactFinder
 from envs.sql.executor.gold import Gold
-from envs.sql.executor.job import ExecuteJob, JudgeJob, Judgement, Unjudged
+from envs.sql.executor.job import ExecuteJob, Inspection, InspectJob, JudgeJob, Judgement, Unjudged
 from envs.sql.executor.memo import Memo
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.suites import Suites
@@ -31,6 +32,9 @@ from envs.sql.suite.agreement import Disagreement
 from envs.sql.suite.certainty import Certainty, examine
 from envs.sql.suite.query import ParsedQuery
 from envs.sql.suite.rewrites import equivalents
+
+JobT = TypeVar("JobT")
+FindingT = TypeVar("FindingT")
 
 JUDGEMENT_BYTES = 2_000
 """What a remembered judgement weighs, about."""
@@ -62,23 +66,28 @@ class Judge:
 
     def judge(self, job: JudgeJob) -> Judgement | Unjudged:
         """What is to be said of one query, beside its gold."""
-        try:
-            connection = self._connection(job.database)
-            key = (job.database.location, connection.identity, job.gold, job.query)
-            judgement = self._judgements.get(key)
-            if judgement is None:
-                judgement = self._judge(connection, job)
-                if len(job.query) <= self._limits.query_bytes:  # others are refused at once, and would fill the memory
-                    self._judgements.put(key, judgement, JUDGEMENT_BYTES + 4 * len(job.query))
-            return judgement
-        except DatabaseFaultError as fault:
-            return Unjudged(reason=f"database: {fault}")
-        except UndecidedError as error:
-            return Unjudged(reason=f"comparison: {error}")
-        except UnjudgedError as error:
-            return Unjudged(reason=str(error))
-        except MemoryError:  # in our own code: the database's own are caught where the query runs
-            return Unjudged(reason="memory: the worker's limit was reached")
+        return _decided(self._remembered, job)
+
+    def inspect(self, job: InspectJob) -> Inspection | Unjudged:
+        """What is to be said of one query by itself."""
+        return _decided(self._inspect, job)
+
+    def _remembered(self, job: JudgeJob) -> Judgement:
+        connection = self._connection(job.database)
+        key = (job.database.location, connection.identity, job.gold, job.query)
+        judgement = self._judgements.get(key)
+        if judgement is None:
+            judgement = self._judge(connection, job)
+            if len(job.query) <= self._limits.query_bytes:  # others are refused at once, and would fill the memory
+                self._judgements.put(key, judgement, JUDGEMENT_BYTES + 4 * len(job.query))
+        return judgement
+
+    def _inspect(self, job: InspectJob) -> Inspection:
+        connection = self._connection(job.database)
+        execution = self._execute(connection, job.database, job.query, "query")
+        if isinstance(execution, DatabaseFault):
+            raise DatabaseFaultError(execution.message)
+        return self._facts.inspect(connection, job, execution)
 
     def _connection(self, database: Database) -> Connection:
         self._deadline.enter("database")
@@ -184,6 +193,20 @@ class Judge:
             return Certainty()
         self._deadline.enter("gold")
         return examine(query, equivalents(query), result, connection, self._limits)
+
+
+def _decided(work: Callable[[JobT], FindingT], job: JobT) -> FindingT | Unjudged:
+    """What ``work`` finds of a job, or why nothing can be said."""
+    try:
+        return work(job)
+    except DatabaseFaultError as fault:
+        return Unjudged(reason=f"database: {fault}")
+    except UndecidedError as error:
+        return Unjudged(reason=f"comparison: {error}")
+    except UnjudgedError as error:
+        return Unjudged(reason=str(error))
+    except MemoryError:  # in our own code: the database's own are caught where the query runs
+        return Unjudged(reason="memory: the worker's limit was reached")
 
 
 def _execution_bytes(execution: Execution) -> int:

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 from envs.sql.databases.execution import DatabaseFault, QueryError
 from envs.sql.executor.deadline import Phase
-from envs.sql.executor.job import ExecuteJob, Job, Judgement, Outcome, Unjudged
+from envs.sql.executor.job import ExecuteJob, Inspection, InspectJob, Job, Judgement, Outcome, Unjudged
 
 
 class Batch:
@@ -56,18 +56,22 @@ def crashed(job: Job, signal_number: int) -> Outcome:
     """The answer to a query under which the database's own code crashed, again and again: the query's fault, or a model
     would learn to leave no verdict."""
     message = f"it crashed the database (signal {signal_number})"
-    if isinstance(job, ExecuteJob):
-        return QueryError(category="runtime error", message=message)
-    return Judgement(is_parsed=True, error="runtime error", message=message)
+    return _failed(job, "runtime error", message)
 
 
 def overdue(job: Job, phase: Phase, seconds: float) -> Outcome:
     """The answer to a job in which the kernel's timer ended the worker."""
     if phase in ANSWER_PHASES:
         message = f"it did not end {seconds:g} s after it began, and was ended with its worker"
-        if isinstance(job, ExecuteJob):
-            return QueryError(category="timeout", message=message)
-        return Judgement(is_parsed=True, error="timeout", message=message)
+        return _failed(job, "timeout", message)
     if isinstance(job, ExecuteJob):
         return DatabaseFault(message="the database did not answer in time")
     return Unjudged(reason=f"{phase}: deadline")
+
+
+def _failed(job: Job, category: str, message: str) -> Outcome:
+    if isinstance(job, ExecuteJob):
+        return QueryError(category=category, message=message)
+    if isinstance(job, InspectJob):
+        return Inspection(error=category)
+    return Judgement(is_parsed=True, error=category, message=message)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from envs.sql.executor.channel import pack, receive
 from envs.sql.executor.deadline import NOTE_BYTES, OWN_SECONDS, Deadline
-from envs.sql.executor.job import ExecuteJob, Job, Outcome
+from envs.sql.executor.job import ExecuteJob, Job, JudgeJob, Outcome
 from envs.sql.executor.judging import Judge
 from envs.sql.executor.settings import ExecutorSettings
 
@@ -52,7 +52,7 @@ def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge,
     deadline.allow(OWN_SECONDS)
     for number, job in jobs:
         deadline.start(number)
-        outcomes.append((number, judge.execute(job) if isinstance(job, ExecuteJob) else judge.judge(job)))
+        outcomes.append((number, _outcome(judge, job)))
         if time.monotonic() - sent > SECONDS_BETWEEN_SENDS:
             connection.sendall(pack(outcomes))
             outcomes = []
@@ -60,6 +60,12 @@ def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge,
     deadline.stop()
     if outcomes:
         connection.sendall(pack(outcomes))
+
+
+def _outcome(judge: Judge, job: Job) -> Outcome:
+    if isinstance(job, JudgeJob):
+        return judge.judge(job)
+    return judge.execute(job) if isinstance(job, ExecuteJob) else judge.inspect(job)
 
 
 def _is_bloated(worker_bytes: int) -> bool:
