@@ -277,11 +277,11 @@ def test_e2c(execution: str, coverage: float, is_right: bool) -> None:
 @pytest.mark.parametrize(("mean", "weight"), [(0.0, 0.0), (0.5, 0.0), (0.7, 3.0), (0.9, 6.0), (1.0, 6.0)])
 def test_the_curriculum_pays_syntax_first_then_content(mean: float, weight: float) -> None:
     verdict = JsonVerdict(answer="{}", is_parsed=True, is_valid=True, progress=1.0, structure=1.0, f1=0.5)
-    scored = composite("curriculum").score(verdict, Moment(means={"valid": mean}))
+    scored = composite("curriculum").score(verdict, Moment(means={"usable": mean}))
     assert scored.value == pytest.approx((3 + weight * 0.5) / (3 + weight))
 
 
 def test_the_curriculum_pays_no_content_of_an_invalid_answer() -> None:
     verdict = JsonVerdict(answer="{}", is_parsed=True, progress=0.5, structure=0.5, f1=1.0)
-    scored = composite("curriculum").score(verdict, Moment(means={"valid": 1.0}))
+    scored = composite("curriculum").score(verdict, Moment(means={"usable": 1.0}))
     assert scored.value == pytest.approx((1 + 0.5) / 9)

@@ -1,11 +1,12 @@
 """Answers that try to earn without being right, in hacks/*.yaml: none earns more than an honest wrong answer.
 
-Each is scored by the run configuration of its environment and by every preset for it, laid out in the tags that these
-ask for. An answer is {reasoning, plan, steps, answer}, or ``raw``, which is taken as it stands. Words in capitals stand
-for long texts (``LONG``).
+Each is scored by every run configuration of its environment and every preset for it, at the start and late in the
+training, laid out in the tags that these ask for. An answer is {reasoning, plan, steps, answer}, or ``raw``, which is
+taken as it stands. Words in capitals stand for long texts (``LONG``).
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from envs.task import Task
 from envs.transcript import Transcript
 from rewards.composite import Composite, Score
 from rewards.configuration import RewardConfig
+from rewards.registry import COMPONENTS
+from rewards.schedule import START, Moment
 
 MakeTask = Callable[[Mapping[str, Any]], Task]
 
@@ -85,13 +88,23 @@ def laid_out(answer: Mapping[str, Any], tags: Tags) -> Transcript:
     return Transcript.of(text, tokens=len(text) // 4)
 
 
+MOMENTS = (START, Moment(step=10**6, means={name: 1.0 for kind in COMPONENTS.values() for name in kind}))
+
+
 def score(
-    environment: Environment[Any], composite: Composite, task: Task, answers: list[Mapping[str, Any]]
+    environment: Environment[Any],
+    composite: Composite,
+    task: Task,
+    answers: list[Mapping[str, Any]],
+    moment: Moment = START,
 ) -> list[Score]:
+    """The scores of wrong answers; each of them can be judged."""
     tags = environment.tags  # type: ignore[attr-defined]
     verdicts = environment.judge([(task, laid_out(answer, tags)) for answer in answers])
     assert not any(verdict.is_correct for verdict in verdicts)
-    return [composite.score(verdict) for verdict in verdicts]
+    scores = [composite.score(verdict, moment) for verdict in verdicts]
+    assert all(score.value is not None for score in scores)
+    return scores
 
 
 @pytest.mark.parametrize(("name", "kind", "options", "reward"), PRESETS, ids=[preset[0] for preset in PRESETS])
@@ -101,11 +114,10 @@ def test_no_hack_earns_more_than_an_honest_wrong_answer(
     environment = make_environment(kind, options)
     composite = Composite(environment, make_reward(reward))
     earned = []
-    for row in yaml.safe_load((HACKS / f"{kind}.yaml").read_text()):
-        honest, *hacks = score(environment, composite, make_task(row), [row["honest"], *row["hacks"].values()])
-        assert honest.value is not None
+    for row, moment in product(yaml.safe_load((HACKS / f"{kind}.yaml").read_text()), MOMENTS):
+        honest, *hacks = score(environment, composite, make_task(row), [row["honest"], *row["hacks"].values()], moment)
         for hack, scored in zip(row["hacks"], hacks, strict=True):
-            if scored.value is not None and scored.value > honest.value:
+            if scored.value > honest.value:
                 earned.append(
                     f"{hack}: {scored.value:.3f} {dict(scored.parts)} > {honest.value:.3f} {dict(honest.parts)}"
                 )
@@ -126,7 +138,7 @@ def test_a_right_answer_earns_more_than_any_hack(kind: str, make_task: MakeTask)
         best = composite.score(verdict).value
         assert verdict.is_correct and best is not None
         for scored in score(environment, composite, task, list(row["hacks"].values())):
-            assert scored.value is None or scored.value < best
+            assert scored.value < best
 
 
 def test_there_are_at_least_sixty_of_them() -> None:
