@@ -55,7 +55,8 @@ class Tags:
         for name in names:
             if not NAME.fullmatch(name):
                 raise ConfigurationError(
-                    f"tags: '{name}' is no name of a tag; expected a letter, then letters, digits, '_' or '-', without <>"
+                    f"tags: '{name}' is no name of a tag; expected a letter, then letters, digits, '_' or '-',"
+                    " without <>"
                 )
         if len(set(names)) < len(names):
             raise ConfigurationError(f"tags: {', '.join(names)} names a tag twice; each part needs one of its own")
@@ -112,6 +113,15 @@ class _Walk:
 def read_layout(transcript: Transcript, tags: Tags) -> Layout:
     """The layout of what the model wrote; observations are left out. Never raises because of the text."""
     text = transcript.model_text
+    if not tags.names():
+        is_blank = not text.strip()
+        return Layout(
+            answer=None if is_blank else text,
+            defect="no answer" if is_blank else None,
+            tag_share=float(not is_blank),
+            characters=len(text),
+            tokens=transcript.tokens,
+        )
     walk = _walk(text, tags)
     answers = [block for block in walk.blocks if block.name == tags.answer]
     reasoning = [block.text for block in walk.blocks if block.name == tags.reasoning]
@@ -155,6 +165,20 @@ def instruction(tags: Tags, *, answer: str = "answer") -> str:
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
+def lay_out(answer: str, tags: Tags, *, reasoning: str, plan: str) -> str:
+    """An answer in the tags that are asked for, with the given reasoning and plan where those must be there.
+
+    ``read_layout`` finds the same answer in it again, unless the answer holds a tag of its own.
+    """
+    parts = []
+    if tags.must_reason:
+        parts.append(f"<{tags.reasoning}>{reasoning}</{tags.reasoning}>")
+    if tags.plan is not None:
+        parts.append(f"<{tags.plan}>{plan}</{tags.plan}>")
+    parts.append(answer if tags.answer is None else f"<{tags.answer}>{answer}</{tags.answer}>")
+    return "\n".join(parts)
+
+
 def _walk(text: str, tags: Tags) -> _Walk:
     walk = _Walk()
     last = 0
@@ -183,7 +207,7 @@ def _walk(text: str, tags: Tags) -> _Walk:
 
 
 def _marks(text: str, names: tuple[str, ...]) -> Iterator[tuple[bool, str, int, int]]:
-    if not names or "<" not in text:
+    if "<" not in text:
         return
     for match in _pattern(names).finditer(text):
         yield match.group(1) == "/", match.group(2), match.start(), match.end()

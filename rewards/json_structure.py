@@ -16,6 +16,12 @@ def structural_accuracy(verdict: JsonVerdict) -> float:
     return float(verdict.structure == 1)
 
 
+def coverage(verdict: JsonVerdict) -> float:
+    """The share of the keys that the schema names at the top level which are there with something in them
+    (``envs.json.structure``), so that ``{}`` is not the best instance of a permissive schema; 1 where it names none."""
+    return verdict.coverage
+
+
 def complete_keys(verdict: JsonVerdict) -> float:
     """1 when the answer is a value that lacks no key of the gold; without a gold, none that the schema requires."""
     return float(verdict.is_parsed and not verdict.missing_count)
@@ -29,6 +35,7 @@ def known_keys(verdict: JsonVerdict) -> float:
 COMPONENTS: dict[str, Component | type[ComponentOptions]] = {
     "structure": Component(verdict=JsonVerdict, measure=structure, is_rate=False),
     "structural_accuracy": Component(verdict=JsonVerdict, measure=structural_accuracy),
+    "coverage": Component(verdict=JsonVerdict, measure=coverage, is_rate=False),
     "complete_keys": Component(verdict=JsonVerdict, measure=complete_keys),
     "known_keys": Component(verdict=JsonVerdict, measure=known_keys),
 }

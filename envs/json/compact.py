@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from envs.json.schema import resolve
+from envs.json.references import resolve
 
 AS_JSON = "schema "
 NAME_CHARACTERS = 40

@@ -1,85 +1,149 @@
-"""Single-turn environment: a schema, perhaps a text, and one JSON value as the answer."""
+"""Single-turn environment: a schema, perhaps a text, and one value as the answer, in JSON, XML or YAML."""
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
-from envs.json.judge import JsonVerdict, judge_answer
-from envs.json.order import ordered_text
+from envs.json.answer_format import AnswerFormat, written
+from envs.json.calls import calls_value
+from envs.json.judge import JudgeSettings, judge_answers
 from envs.json.parsing import Limits
 from envs.json.prompt import InstructionRole, SchemaStyle, messages
-from envs.json.task import JsonTask
+from envs.json.task import JsonTask, MathGold
+from envs.json.xml_elements import ENTRY, ITEM, ROOT
+from envs.json.yaml_answers import require_libyaml
+from envs.layout import Tags, lay_out
+from envs.options import construct
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
+
+# Objects are written as json.dumps writes them, as ``decoding.grammars`` compiles bare schemas.
+JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonEnvironment:
-    """Answers are one JSON value, judged by its schema and, where there is one, against the gold.
+    """Answers are one value, judged by its schema and, where there is one, against the gold.
 
     Raises:
         ConfigurationError: an option has no meaning.
     """
 
+    answer_format: AnswerFormat = "json"
+    """In which notation answers are written: ``json``, ``xml`` or ``yaml``; the schema is the same."""
     schema_style: SchemaStyle = "json"
     """How the prompt shows the schema: as ``json`` or ``compact``, a terse notation that costs far fewer tokens."""
     instruction_role: InstructionRole = "user"
     """Who gives the instruction: ``system`` replaces a chat template's own system message; not all have one."""
+    tags: Tags = Tags()
+    """Which tags an answer has, as a mapping of the fields of ``Tags`` in a configuration; by default none: the answer
+    is all of the text. For models that reason first: ``{reasoning: think}``."""
     should_check_formats: bool = True
     """``format`` (``date``, ``email`` ...) is an assertion and not a remark."""
-    reasoning_end: str | None = None
-    """The tag after which the answer begins, for models that reason first (``</think>``); None: all text counts."""
     max_characters: int = 65_536
     """A longer answer is the error ``too long``."""
     max_depth: int = 64
     """An answer whose arrays and objects nest deeper is the error ``too deep``; at most 200."""
+    math_workers: int = min(2, os.cpu_count() or 1)
+    """Processes that verify mathematics in answers (``MathGold``); they start when the first of them is needed."""
+    math_deadline: float = 5.0
+    """Seconds that the mathematics of one answer may take to verify; beyond it the answer is unjudged."""
 
     name = "json"
     stops: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if self.schema_style not in get_args(SchemaStyle):
+        if isinstance(self.tags, Mapping):
+            options: Mapping[str, Any] = self.tags
+            object.__setattr__(self, "tags", construct("tags", "json", {"json": Tags}, options))
+        choices: tuple[tuple[str, Any], ...] = (
+            ("answer_format", AnswerFormat),
+            ("schema_style", SchemaStyle),
+            ("instruction_role", InstructionRole),
+        )
+        for option, literal in choices:
+            if (given := getattr(self, option)) not in get_args(literal):
+                raise ConfigurationError(f"{option} is '{given}'; expected one of {', '.join(get_args(literal))}")
+        if self.answer_format == "yaml":
+            require_libyaml()
+        if self.answer_format == "xml" and (taken := {ROOT, ITEM, ENTRY}.intersection(self.tags.names())):
             raise ConfigurationError(
-                f"schema_style is '{self.schema_style}'; expected one of {', '.join(get_args(SchemaStyle))}"
+                f"json: the tag '{min(taken)}' is a name of the XML that answers are written in; choose another"
             )
-        if self.instruction_role not in get_args(InstructionRole):
+        if self.tags.step is not None or self.tags.observation is not None:
             raise ConfigurationError(
-                f"instruction_role is '{self.instruction_role}'; expected one of {', '.join(get_args(InstructionRole))}"
+                "json: tags.step and tags.observation are for environments that run something before the answer; leave"
+                " them out"
             )
         if self.max_characters < 1 or not 1 <= self.max_depth <= 200:
             raise ConfigurationError(
                 f"max_characters is {self.max_characters} and max_depth {self.max_depth}; expected at least 1, and a"
                 " depth of at most 200"
             )
+        if self.math_workers < 1 or not self.math_deadline > 0:
+            raise ConfigurationError(
+                f"math_workers is {self.math_workers} and math_deadline {self.math_deadline}; expected at least one"
+                " worker and a deadline above 0 seconds"
+            )
 
     def prompt(self, task: JsonTask) -> list[Message]:
         """The instruction with the schema, the task's solved examples, and the text."""
-        return messages(task, self.schema_style, self.instruction_role)
+        return messages(task, self.schema_style, self.instruction_role, self.answer_format, self.tags)
 
-    def grammar(self, task: JsonTask) -> Grammar:
-        """The schema itself. Engines may support less of it than the judge: validity is judged, not assumed."""
-        return Grammar(kind="json_schema", source=task.schema)
+    def grammar(self, task: JsonTask) -> Grammar | None:
+        """The schema, in the answer's tags; None for XML and YAML, and where reasoning or a plan is asked for.
+
+        Engines may support less of a schema than the judge: validity is judged, not assumed.
+        """
+        tags = self.tags
+        if self.answer_format != "json" or tags.must_reason or tags.plan is not None:
+            return None
+        if tags.answer is None:
+            return Grammar(kind="json_schema", source=task.schema)
+        schema = json.loads(task.schema)
+        styled = {**schema, "x-guidance": JSON_STYLE} if isinstance(schema, dict) else schema
+        source = f'start: "<{tags.answer}>" value "</{tags.answer}>"\nvalue: %json {json.dumps(styled)}\n'
+        return Grammar(kind="lark", source=source)
 
     def reference(self, task: JsonTask) -> str | None:
-        """The gold on one line, its keys in the schema's order, as constrained decoders write it."""
-        return None if task.gold is None else ordered_text(task.gold, task.schema)
+        """The gold as a model should write it: on one line in JSON, its keys in the schema's order; in the tags.
+
+        Blank where the task is defective, so that whoever judges the reference learns it.
+        """
+        try:
+            gold = _gold_text(task)
+            if gold is None:
+                return None
+            answer = written(gold, task.schema, self.answer_format)
+            return lay_out(answer, self.tags, reasoning="The schema says what to write.", plan="1. Write the value.")
+        except (ValueError, RecursionError):
+            return ""
 
     def observe(self, task: JsonTask, transcript: Transcript) -> Observation | None:
         """None: the environment has one turn."""
         return None
 
     def judge(self, episodes: Sequence[tuple[JsonTask, Transcript]]) -> list[Verdict]:
-        """One ``JsonVerdict`` an episode, in order."""
-        limits = Limits(characters=self.max_characters, depth=self.max_depth)
-        return [self._judge(task, transcript, limits) for task, transcript in episodes]
-
-    def _judge(self, task: JsonTask, transcript: Transcript, limits: Limits) -> JsonVerdict:
-        return judge_answer(
-            task,
-            transcript,
-            limits=limits,
+        """One ``JsonVerdict`` an episode, in order; mathematics is verified for all of them at once."""
+        settings = JudgeSettings(
+            limits=Limits(characters=self.max_characters, depth=self.max_depth),
             should_check_formats=self.should_check_formats,
-            reasoning_end=self.reasoning_end,
+            tags=self.tags,
+            answer_format=self.answer_format,
+            math_workers=self.math_workers,
+            math_deadline=self.math_deadline,
         )
+        return list(judge_answers(episodes, settings))
+
+
+def _gold_text(task: JsonTask) -> str | None:
+    """A right value as JSON text; None where nobody knows one."""
+    if task.gold is None or isinstance(task.gold, str):
+        return task.gold
+    if isinstance(task.gold, MathGold):
+        return task.gold.reference
+    return json.dumps(calls_value(task.gold), ensure_ascii=False)

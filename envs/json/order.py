@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from envs.json.schema import resolve
+from envs.json.references import resolve
 
 SINGLE = ("then", "else")
 TYPES: dict[str, Any] = {

@@ -16,6 +16,10 @@ ParseError = Literal[
     "no answer",
     "too long",
     "not json",
+    "not xml",
+    "not yaml",
+    "entity",
+    "tag",
     "too deep",
     "duplicate key",
     "not finite",
@@ -56,6 +60,8 @@ class Parsed:
     """The value when ``is_found``; JSON's null is None as well."""
     has_extra_text: bool = False
     """There is something other than white space beside the value."""
+    fragment: str | None = None
+    """Of JSON, where no value was found: the text from where one was last looked for."""
 
 
 class _Defect(ValueError):
@@ -76,7 +82,10 @@ def parse(text: str, limits: Limits = Limits()) -> Parsed:  # noqa: B008 - froze
     if not stripped:
         return Parsed(error="no answer")
     if len(stripped) > limits.characters:
-        return Parsed(error="too long", text=_encodable(stripped[: limits.characters]))
+        kept = stripped[: limits.characters]
+        opening = OPENING.search(kept)
+        fragment = kept[opening.start() :] if opening else kept
+        return Parsed(error="too long", text=_encodable(kept), fragment=fragment)
     start = 0
     # Only when the text has that many brackets at all can a value in it be too deep.
     can_be_deep = stripped.count("[") + stripped.count("{") > limits.depth
@@ -93,14 +102,16 @@ def parse(text: str, limits: Limits = Limits()) -> Parsed:  # noqa: B008 - froze
                 break
             start = opening.start()
     except _Defect as defect:
-        return Parsed(error=defect.category, text=_encodable(stripped), has_extra_text=start > 0)
-    return Parsed(error="not json", text=_encodable(stripped))
+        return Parsed(
+            error=defect.category, text=_encodable(stripped), has_extra_text=start > 0, fragment=stripped[start:]
+        )
+    return Parsed(error="not json", text=_encodable(stripped), fragment=stripped[start:])
 
 
 def _found(text: str, start: int, value: Any, end: int) -> Parsed:
     has_extra_text = start > 0 or end < len(text)
     own_text = text[start:end] if has_extra_text else text
-    if _has_lone_surrogate(own_text, value):
+    if has_lone_surrogate(own_text, value):
         raise _Defect("lone surrogate")
     error: ParseError | None = "extra text" if has_extra_text else None
     return Parsed(error=error, text=own_text, is_found=True, value=value, has_extra_text=has_extra_text)
@@ -169,7 +180,8 @@ def _float(digits: str, limit: int) -> float:
     return number
 
 
-def _has_lone_surrogate(text: str, value: Any) -> bool:
+def has_lone_surrogate(text: str, value: Any) -> bool:
+    """Whether half of a surrogate pair stands in a text, or as an escape in the JSON of the value read from it."""
     if not SURROGATE_ESCAPE.search(text):
         return _encodable(text) != text
     return not _is_encodable(json.dumps(value, ensure_ascii=False))

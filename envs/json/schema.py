@@ -2,26 +2,39 @@
 
 All drafts, by ``$schema``; without one, 2020-12. ``format`` is asserted in every draft unless told otherwise (the
 drafts leave it to the application; the labels of MaskBench assert it). A ``$ref`` that leaves the document is a defect
-of the schema: nothing is ever fetched.
+of the schema: nothing is ever fetched. So is one that applies more than 10,000 schemas to a single value, and a
+``$schema`` that names no draft.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn
-from urllib.parse import unquote
+from typing import Any, Literal, NoReturn
 
 import jsonschema_rs
 
+from envs.json.keys import json_pointer
+from envs.json.references import containers, expansion, is_recursive, objects
+
+Listing = Literal["all", "first", "none"]
+
 CACHED_SCHEMAS = 1024
+EXPANSION = 10_000
 LISTED_ERRORS = 32
 MESSAGE_CHARACTERS = 200
 LISTING_COST = 20_000
 LISTED_CHARACTERS = 16_384
-REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 ALTERNATIVES = ("anyOf", "oneOf")
-UNDECIDED = frozenset({"backtrackLimitExceeded", "regexEngineFailure"})
+# Whether what stands inside them applies depends on parts of the value that may come later in the text.
+CONDITIONS = frozenset("if then else not dependentSchemas dependencies unevaluatedProperties unevaluatedItems".split())
+# Kinds of errors by which the library says that it could not tell.
+GAVE_UP = (
+    jsonschema_rs.ValidationErrorKind.BacktrackLimitExceeded,
+    jsonschema_rs.ValidationErrorKind.RegexEngineFailure,
+)
+# Far below the library's own million: an answer may hold thousands of strings, each of which comes close to it.
+PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000)
 
 # Formats that drafts 4 to 7 do not know although their schemas use them.
 UUID = jsonschema_rs.validator_for({"format": "uuid"}, validate_formats=True)
@@ -35,7 +48,8 @@ class SchemaError:
     keyword: str
     """The schema keyword that failed: ``required``, ``type``, ``additionalProperties`` ..."""
     pointer: str
-    """JSON Pointer (RFC 6901) to the part of the value that breaks it; empty: the value itself."""
+    """JSON Pointer (RFC 6901) to the part of the value that breaks it; empty: the value itself. The library leaves out
+    empty keys and writes keys like ``007`` as 7."""
     message: str
 
 
@@ -44,144 +58,132 @@ class Validation:
     """What a schema says of a value."""
 
     is_valid: bool
-    errors: tuple[SchemaError, ...] = ()
-    """At most 32. Only the first where listing all might take long, none where even that might."""
+    found: Sequence[jsonschema_rs.ValidationError] = ()
+    """The library's own errors."""
+    listing: Listing = "all"
+    """Which errors were found. Listing all of them could take long: then only the first, none where even that might."""
     is_undecided: bool = False
-    """A regular expression of the schema gave up: neither valid nor invalid."""
+    """Nothing is wrong but that a regular expression of the schema gave up: neither valid nor invalid."""
+
+    @property
+    def errors(self) -> tuple[SchemaError, ...]:
+        """The first 32 of the errors that were found."""
+        return tuple([_schema_error(error) for error in self.found[:LISTED_ERRORS]])
 
 
-@dataclass(frozen=True, kw_only=True)
+VALID = Validation(is_valid=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CompiledSchema:
-    """A schema ready to validate, or why it cannot."""
+    """A schema ready to validate, or why it cannot. Equal only to itself."""
 
     defect: str | None = None
     """Why the schema does not compile; None when it does."""
+    schema: Any = None
+    """The schema as a Python value."""
     validator: Any = None
     nodes: int = 0
     """Objects and arrays of the schema."""
     alternatives: int = 0
     """The longest ``anyOf`` or ``oneOf``."""
     is_recursive: bool = False
+    has_conditions: bool = False
+    """It has keywords of ``CONDITIONS``."""
 
     def validate(self, value: Any, text: str) -> Validation:
         """Judges a parsed value; ``text`` is what it was parsed from (its length bounds what a listing may cost)."""
         if self.validator.is_valid(value):
-            return Validation(is_valid=True)
-        errors = [] if self._is_explosive(value) else self._errors(value, text)
-        is_undecided = any(error.kind.name in UNDECIDED for error in errors)
-        listed = tuple(_schema_error(error) for error in errors[:LISTED_ERRORS])
-        return Validation(is_valid=False, errors=listed, is_undecided=is_undecided)
+            return VALID
+        found, listing = self._errors(value, text)
+        is_undecided = bool(found) and all(isinstance(error.kind, GAVE_UP) for error in found)
+        return Validation(is_valid=False, found=found, listing=listing, is_undecided=is_undecided)
 
-    def _errors(self, value: Any, text: str) -> list[jsonschema_rs.ValidationError]:
+    def _errors(self, value: Any, text: str) -> tuple[list[jsonschema_rs.ValidationError], Listing]:
         # The library builds every error before it hands out the first, and an error of anyOf or oneOf carries those
         # of each alternative. Checking alone is always fast.
-        cost = _count(value)[0] * (self.nodes if self.alternatives else 1)
-        if cost <= LISTING_COST and len(text) <= LISTED_CHARACTERS:
-            return list(self.validator.iter_errors(value))
+        if (
+            self.is_recursive
+            and self.alternatives > 1
+            and self.alternatives ** _depth(value) * self.nodes > LISTING_COST
+        ):
+            # Alternatives that contain themselves: the errors of each level contain those of the next, once a branch.
+            return [], "none"
+        if len(text) <= LISTED_CHARACTERS and self._is_cheap(value, text):
+            return list(self.validator.iter_errors(value)), "all"
         try:
             self.validator.validate(value)
         except jsonschema_rs.ValidationError as error:
-            return [error]
-        return []
+            return [error], "first"
+        return [], "none"
 
-    def _is_explosive(self, value: Any) -> bool:
-        """Alternatives that contain themselves: the errors of each level contain those of the next, once a branch."""
-        if not self.is_recursive or self.alternatives < 2:
-            return False
-        return self.alternatives ** _count(value)[1] * self.nodes > LISTING_COST
+    def _is_cheap(self, value: Any, text: str) -> bool:
+        """Listing all errors takes no long time. A value has at most half as many parts as its text has characters."""
+        cost = self.nodes if self.alternatives else 1
+        return (len(text) + 1) // 2 * cost <= LISTING_COST or _count(value) * cost <= LISTING_COST
 
 
 @lru_cache(maxsize=CACHED_SCHEMAS)
-def compile_schema(text: str, *, should_check_formats: bool = True) -> CompiledSchema:
-    """The validator of a schema given as JSON text. Cached by content; never raises: see ``CompiledSchema.defect``."""
+def compile_schema(
+    text: str, *, should_check_formats: bool = True, documents: jsonschema_rs.Registry | None = None
+) -> CompiledSchema:
+    """The validator of a schema given as JSON text. Cached by content; never raises: see ``CompiledSchema.defect``.
+
+    Args:
+        text: the schema.
+        should_check_formats: ``format`` is an assertion.
+        documents: schemas in memory that references may lead to besides; they are never fetched either.
+    """
     try:
         schema = json.loads(text)
+        if expansion(schema) > EXPANSION:
+            return CompiledSchema(defect=f"more than {EXPANSION} schemas apply to one value")
         validator = jsonschema_rs.validator_for(
             schema,
             validate_formats=should_check_formats,
             formats={"uuid": UUID.is_valid, "duration": DURATION.is_valid} if should_check_formats else None,
             retriever=_refuse,
+            registry=documents,
+            pattern_options=PATTERNS,
         )
-        nodes = sum(1 for _ in _containers(schema))
-        alternatives = max((len(node.get(key, ())) for node in _objects(schema) for key in ALTERNATIVES), default=0)
+        keywords = {key for node in objects(schema) for key in node}
         return CompiledSchema(
-            validator=validator, nodes=nodes, alternatives=alternatives, is_recursive=is_recursive(schema)
+            schema=schema,
+            validator=validator,
+            nodes=sum(1 for _ in containers(schema)),
+            alternatives=max((len(node.get(key, ())) for node in objects(schema) for key in ALTERNATIVES), default=0),
+            is_recursive=is_recursive(schema),
+            has_conditions=not keywords.isdisjoint(CONDITIONS),
         )
     except (ValueError, TypeError, RecursionError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         return CompiledSchema(defect=reason[0][:MESSAGE_CHARACTERS])
 
 
-def is_recursive(schema: Any) -> bool:
-    """True when a reference may lead back to a schema that contains it. References by anchor or id count as if so."""
-    references: dict[str, set[str]] = {}
-    waiting = {"#"}
-    while waiting:
-        pointer = waiting.pop()
-        target = resolve(schema, pointer)
-        inside = _references(target) if target is not None else set()
-        if any(not reference.startswith("#/") for reference in inside):
-            return True
-        references[pointer] = inside
-        waiting |= inside - references.keys()
-    references.pop("#")  # the root holds the definitions: that it reaches them closes no circle
-    while references:
-        leaves = [pointer for pointer, inside in references.items() if not inside & references.keys()]
-        if not leaves:
-            return True
-        for pointer in leaves:
-            del references[pointer]
-    return False
-
-
-def resolve(schema: Any, reference: str) -> Any | None:
-    """The part of a schema that ``#``, ``#/...`` points to; None for any other reference, or when nothing is there."""
-    if not (reference == "#" or reference.startswith("#/")):
-        return None
-    node = schema
-    for step in reference.split("/")[1:]:
-        step = unquote(step).replace("~1", "/").replace("~0", "~")
-        if isinstance(node, dict):
-            node = node.get(step)
-        elif isinstance(node, list) and step.isdecimal() and int(step) < len(node):
-            node = node[int(step)]
-        else:
-            return None
-    return node
-
-
-def _references(schema: Any) -> set[str]:
-    return {node[key] for node in _objects(schema) for key in REFERENCES if isinstance(node.get(key), str)}
-
-
-def _objects(schema: Any) -> Iterator[dict[str, Any]]:
-    return (node for node in _containers(schema) if isinstance(node, dict))
-
-
-def _containers(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
-    waiting = [value]
+def _count(value: Any) -> int:
+    """How many values there are in a value, itself included."""
+    count, waiting = 1, [value]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, dict | list):
-            yield node
-            waiting.extend(node.values() if isinstance(node, dict) else node)
+        if type(node) is dict or type(node) is list:
+            count += len(node)
+            waiting += node.values() if type(node) is dict else node
+    return count
 
 
-def _count(value: Any) -> tuple[int, int]:
-    """How many values there are in a value, itself included, and how deep they nest."""
-    count, depth, level = 0, 0, [value]
-    while level:
-        count += len(level)
-        containers = [node for node in level if isinstance(node, dict | list)]
-        depth += bool(containers)
-        level = [item for node in containers for item in (node.values() if isinstance(node, dict) else node)]
-    return count, depth
+def _depth(value: Any) -> int:
+    """How deep arrays and objects nest."""
+    depth, level = 0, [value]
+    while level := [node for node in level if type(node) is dict or type(node) is list]:
+        depth += 1
+        level = [item for node in level for item in (node.values() if type(node) is dict else node)]
+    return depth
 
 
 def _schema_error(error: jsonschema_rs.ValidationError) -> SchemaError:
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in error.instance_path)
-    pointer = "".join(f"/{step}" for step in steps)
-    return SchemaError(keyword=error.kind.name, pointer=pointer, message=error.message[:MESSAGE_CHARACTERS])
+    return SchemaError(
+        keyword=error.kind.name, pointer=json_pointer(error.instance_path), message=error.message[:MESSAGE_CHARACTERS]
+    )
 
 
 def _refuse(uri: str) -> NoReturn:

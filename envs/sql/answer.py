@@ -1,10 +1,9 @@
-"""Finds the query in what a model wrote, writes one as a model should, and says whether a gold orders its result."""
+"""Finds the query in what a model wrote, and says whether a gold orders its result."""
 
 import re
 import string
 from functools import lru_cache
 
-from envs.layout import Tags
 from envs.sql.parsing.statement import parse_statement
 
 _FENCE = re.compile(r"```(\w*)[ \t]*\r?\n?(.*?)(?:```|\Z)", re.DOTALL)
@@ -19,17 +18,6 @@ def extract_query(text: str) -> str | None:
     blocks = [block for tag, block in _FENCE.findall(text) if tag.lower() in _SQL_TAGS]
     query = (blocks[-1] if blocks else text).strip().rstrip(string.whitespace + ";")
     return query or None
-
-
-def laid_out(query: str, tags: Tags) -> str:
-    """``query`` in the tags that are asked for, with the least of reasoning and plan where those must be there."""
-    parts = []
-    if tags.must_reason:
-        parts.append(f"<{tags.reasoning}>One query answers the question.</{tags.reasoning}>")
-    if tags.plan is not None:
-        parts.append(f"<{tags.plan}>1. Write the query.</{tags.plan}>")
-    parts.append(query if tags.answer is None else f"<{tags.answer}>{query}</{tags.answer}>")
-    return "\n".join(parts)
 
 
 @lru_cache(maxsize=16_384)

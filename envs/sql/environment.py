@@ -7,9 +7,8 @@ from typing import Any
 
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
-from envs.layout import Tags
+from envs.layout import Tags, lay_out
 from envs.options import construct
-from envs.sql.answer import laid_out
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.shared import shared_pool
@@ -109,7 +108,7 @@ class SqlEnvironment:
 
     def reference(self, task: SqlTask) -> str:
         """The gold query, laid out in the tags."""
-        return laid_out(task.gold, self.tags)
+        return lay_out(task.gold, self.tags, reasoning="One query answers the question.", plan="1. Write the query.")
 
     def observe(self, task: SqlTask, transcript: Transcript) -> Observation | None:
         """None: steps are judged at the end, and not answered before."""

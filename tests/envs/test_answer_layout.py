@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.errors import ConfigurationError
-from envs.layout import Layout, Tags, instruction, read_layout
+from envs.layout import Layout, Tags, instruction, lay_out, read_layout
 from envs.transcript import Segment, Transcript
 
 STEPWISE = Tags(reasoning="think", must_reason=True, step="intermediate_sql", observation="result", answer="final_sql")
@@ -168,3 +168,10 @@ def test_the_instruction_names_every_tag_that_is_asked_for() -> None:
         assert ("<think></think>" in text, "<PLAN></PLAN>" in text, "<out></out>" in text) == (
             must_reason, plan is not None, answer is not None
         )  # fmt: skip
+
+
+@given(st.sampled_from(ALL_TAGS), st.text(alphabet="ab <>/", min_size=1, max_size=12).filter(str.strip))
+def test_an_answer_that_is_laid_out_as_asked_is_read_back(tags: Tags, answer: str) -> None:
+    layout = read(lay_out(answer, tags, reasoning="So.", plan="1. Do it."), tags)
+    assert layout.defect is None and layout.tag_share == 1
+    assert layout.answer is not None and layout.answer.strip() == answer.strip()

@@ -13,13 +13,25 @@ from rewards.json import COMPONENTS
 from rewards.json_validity import DenseValidity
 
 RIGHT = JsonVerdict(
-    answer="{}", is_correct=True, is_parsed=True, is_valid=True, progress=1.0, structure=1.0, f1=1.0, is_equal=True
+    answer="{}",
+    is_correct=True,
+    is_parsed=True,
+    is_valid=True,
+    progress=1.0,
+    structure=1.0,
+    coverage=1.0,
+    f1=1.0,
+    is_equal=True,
 )
 BESIDE_TEXT = JsonVerdict(
-    answer="{}", is_parsed=True, has_extra_text=True, is_valid=True, progress=1.0, structure=1.0, f1=1.0
+    answer="{}", is_parsed=True, has_extra_text=True, is_valid=True, progress=1.0, structure=1.0, coverage=1.0, f1=1.0
 )
-KEY_MISSING = JsonVerdict(answer="{}", is_parsed=True, progress=0.9, structure=0.5, f1=0.6, missing_count=1)
-KEY_INVENTED = JsonVerdict(answer="{}", is_parsed=True, progress=0.4, structure=0.75, f1=0.8, invented_count=2)
+KEY_MISSING = JsonVerdict(
+    answer="{}", is_parsed=True, progress=0.9, structure=0.5, coverage=0.5, f1=0.6, missing_count=1
+)
+KEY_INVENTED = JsonVerdict(
+    answer="{}", is_parsed=True, progress=0.4, structure=0.75, coverage=1.0, f1=0.8, invented_count=2
+)
 CUT_OFF = JsonVerdict(answer="{", progress=0.5, f1=0.0)
 NOTHING = JsonVerdict(f1=0.0)
 
@@ -40,6 +52,7 @@ def measure(name: str, verdict: JsonVerdict) -> float | None:
         ("progress", [1, 1, 0.9, 0.4, 0.5, 0]),
         ("dense_validity", [1, 0.3, 0.27, 0.12, 0.15, 0]),
         ("structure", [1, 1, 0.5, 0.75, 0, 0]),
+        ("coverage", [1, 1, 0.5, 1, 0, 0]),
         ("structural_accuracy", [1, 1, 0, 0, 0, 0]),
         ("complete_keys", [1, 1, 0, 1, 0, 0]),
         ("known_keys", [1, 1, 1, 0, 0, 0]),

@@ -65,4 +65,4 @@ def test_what_has_no_options_and_is_a_share_says_that_it_is_no_rate() -> None:
     components = {**general.COMPONENTS, **json.COMPONENTS, **math.COMPONENTS}
     made = {name: entry for name, entry in components.items() if isinstance(entry, Component)}
     shares = {name for name, component in made.items() if not component.is_rate}
-    assert shares == {"tag_share", "progress", "structure", "content"}
+    assert shares == {"tag_share", "progress", "structure", "coverage", "content"}

@@ -77,3 +77,36 @@ def test_missing_and_invented_fields_cost_recall_and_precision() -> None:
     assert (missing.precision, missing.recall) == (1.0, 0.75)
     invented = agreement({**gold, "e": 0}, gold)
     assert (invented.precision, invented.recall) == (0.8, 1.0)
+
+
+def keys(value: object, place: str = "") -> list[str]:
+    """The definition, written out: the pointer of every member of an object."""
+    found: list[str] = []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            found += [f"{place}/{key}", *keys(item, f"{place}/{key}")]
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            found += keys(item, f"{place}/{position}")
+    return found
+
+
+@settings(max_examples=100, deadline=None)
+@given(VALUES, VALUES)
+def test_missing_and_invented_keys_are_what_their_definition_says(value: object, gold: object) -> None:
+    result = agreement(value, gold)
+    missing = [key for key in keys(gold) if key not in keys(value)]
+    invented = [key for key in keys(value) if key not in keys(gold)]
+    assert (sorted(result.missing.pointers), result.missing.count) == (sorted(missing), len(missing))
+    assert (sorted(result.invented.pointers), result.invented.count) == (sorted(invented), len(invented))
+    swapped = agreement(gold, value)
+    assert sorted(swapped.missing.pointers) == sorted(result.invented.pointers)
+    assert sorted(swapped.invented.pointers) == sorted(result.missing.pointers)
+    assert (swapped.precision, swapped.recall, swapped.f1) == (result.recall, result.precision, result.f1)
+
+
+def test_pointers_are_escaped_and_bounded_in_number_and_length() -> None:
+    found = agreement({"a/b": {"c~d": 1}}, {}).invented
+    assert found.pointers == ("/a~1b", "/a~1b/c~0d")
+    many = agreement({}, {f"{'k' * 1_000}{n}": n for n in range(1_000)}).missing
+    assert many.count == 1_000 and 10 < len(many.pointers) <= 16

@@ -1,12 +1,15 @@
 """Schemas: compiled once, never leaving the document, errors listed within bounds."""
 
 import json
+import socket
 import time
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
-from envs.json.schema import LISTED_ERRORS, compile_schema, is_recursive, resolve
+from envs.json.references import expansion, is_recursive, resolve
+from envs.json.schema import LISTED_ERRORS, compile_schema
 
 
 def check(schema: object, value: object) -> bool:
@@ -38,6 +41,70 @@ def test_a_reference_to_a_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"type": "integer"}')
     defect = compile_schema(json.dumps({"$ref": (tmp_path / "other.json").as_uri()})).defect
     assert defect and "retrieving it failed" in defect
+
+
+def test_no_reference_reaches_the_network() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        for schema in (
+            {"$ref": f"{address}/a"},
+            {"$schema": f"{address}/dialect"},
+            {"$id": f"{address}/a", "items": {"$ref": "b#/c"}},
+            {"$dynamicRef": f"{address}/a#b"},
+            {"$schema": "http://json-schema.org/draft-04/schema#", "id": f"{address}/a", "not": {"$ref": "b"}},
+        ):
+            compiled = compile_schema(json.dumps(schema))
+            assert compiled.defect
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_documents_in_memory_can_be_referred_to_where_they_are_given() -> None:
+    schema = json.dumps({"$ref": "http://example.org/positive"})
+    documents = jsonschema_rs.Registry([("http://example.org/positive", {"minimum": 1})])
+    compiled = compile_schema(schema, documents=documents)
+    assert compiled.validate(1, "1").is_valid and not compiled.validate(0, "0").is_valid
+    assert compile_schema(schema).defect
+    assert compile_schema('{"$ref": "http://example.org/other"}', documents=documents).defect
+
+
+def test_definitions_that_double_are_a_defect() -> None:
+    doubled = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+    started = time.perf_counter()
+    assert compile_schema(json.dumps({"$defs": {**doubled, "a40": {}}, "$ref": "#/$defs/a0"})).defect
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (True, 1),
+        ({"properties": {"a": {"allOf": [{}, {}]}}}, 3),
+        ({"anyOf": [{"$ref": "#/$defs/a"}] * 2, "$defs": {"a": {"oneOf": [{}, {}, {}]}}}, 11),
+        ({"$ref": "#"}, 2),
+        ({"dependencies": {"a": ["b"], "c": {}}, "not": {}, "if": {}}, 4),
+    ],
+)
+def test_schemas_that_apply_to_one_value_are_counted(schema: object, expected: int) -> None:
+    assert expansion(schema) == expected
+
+
+BACKTRACKING = r"^(?:(a+)\1?)+b$"
+
+
+def test_a_pattern_that_gives_up_leaves_it_undecided_unless_something_else_is_wrong() -> None:
+    string = {"pattern": BACKTRACKING, "type": "string"}
+    schema = {"properties": {"a": string, "b": {"type": "null"}, "c": {"anyOf": [string, {"type": "null"}]}}}
+    compiled = compile_schema(json.dumps(schema))
+    for value, is_undecided in (
+        ({"a": "a" * 60}, True),
+        ({"c": "a" * 60}, True),
+        ({"a": "a" * 60, "b": 1}, False),
+        ({"a": "c"}, False),
+        ({"a": "aab"}, False),
+    ):
+        assert compiled.validate(value, json.dumps(value)).is_undecided is is_undecided
 
 
 def test_equal_texts_are_compiled_once() -> None:
