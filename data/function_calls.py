@@ -62,7 +62,10 @@ def row_task(row: Any, default_id: str, labels: tuple[str, ...] = ("difficulty",
     """
     if not isinstance(row, Mapping) or not isinstance(row.get("calls"), list):
         raise UnusableRowError("no calls")
-    gold = CallsGold(calls=tuple(map(right_call, row["calls"])), is_ordered=row.get("is_ordered") is True)
+    is_ordered = row.get("is_ordered", False)
+    if not isinstance(is_ordered, bool):
+        raise UnusableRowError("is_ordered is neither true nor false")
+    gold = CallsGold(calls=tuple(map(right_call, row["calls"])), is_ordered=is_ordered)
     return call_task(
         str(row.get("id", default_id)),
         {key: row[key] for key in labels if isinstance(row.get(key), str)},

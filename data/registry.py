@@ -64,22 +64,26 @@ def make_reader(config: DataConfig, environment: Environment[Any]) -> Reader:
 def load_tasks(reader: Reader, environment: Environment[Any], split: Split) -> Reading:
     """Reads a split and leaves out every task whose own gold answer the environment does not judge correct.
 
-    A wrong or unjudgeable gold would punish right answers; such a task is skipped and counted.
+    A wrong or unjudgeable gold would punish right answers; such a task is skipped and counted. So is a task whose id
+    has occurred before: records and comparisons are joined on it.
 
     Raises:
         ConfigurationError: a file is missing, or no task is left.
     """
     reading = reader.read(split)
     skipped = Counter(reading.skipped)
-    references = [environment.reference(task) for task in reading.tasks]
+    unique = list({task.id: task for task in reversed(reading.tasks)}.values())[::-1]
+    if len(unique) < len(reading.tasks):
+        skipped["repeated id"] += len(reading.tasks) - len(unique)
+    references = [environment.reference(task) for task in unique]
     with_gold = [
         (task, Transcript.of(reference))
-        for task, reference in zip(reading.tasks, references, strict=True)
+        for task, reference in zip(unique, references, strict=True)
         if reference is not None
     ]
     verdicts = iter(environment.judge(with_gold))
     tasks = []
-    for task, reference in zip(reading.tasks, references, strict=True):
+    for task, reference in zip(unique, references, strict=True):
         verdict = next(verdicts) if reference is not None else None
         if verdict is None or verdict.is_correct:
             tasks.append(task)

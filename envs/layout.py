@@ -2,18 +2,15 @@
 
     <think>which table?</think><intermediate_sql>SELECT 1</intermediate_sql> ... <final_sql>SELECT 2</final_sql>
 
-Tags are names in angle brackets, without attributes, and do not nest: inside a block only its own closing tag counts,
-so that an answer written inside the reasoning is reasoning. Text is read once, in linear time. What the answer means
-is the environment's subject, not this module's.
+How tags are read is in ``envs.tag_walk``. What the answer means is the environment's subject, not this module's.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Literal
 
 from envs.errors import ConfigurationError
+from envs.tag_walk import TagWalk
 from envs.transcript import Transcript
 
 Defect = Literal[
@@ -37,8 +34,7 @@ class Tags:
     """The tags that an environment asks for; None: that part has none."""
 
     reasoning: str | None = None
-    """Encloses what is thought and never judged: ``think``. The opening tag may be missing at the very beginning, since
-    some chat templates write it."""
+    """Encloses what is thought and never judged: ``think``. The opening tag may be missing where a turn begins."""
     must_reason: bool = False
     """An answer without reasoning is laid out wrongly; false: it may be left out."""
     plan: str | None = None
@@ -60,6 +56,8 @@ class Tags:
                 )
         if len(set(names)) < len(names):
             raise ConfigurationError(f"tags: {', '.join(names)} names a tag twice; each part needs one of its own")
+        if self.observation is not None and self.step is None:
+            raise ConfigurationError("tags: observation answers steps; it needs tags.step, or leave it out")
         if self.must_reason and self.reasoning is None:
             raise ConfigurationError("tags: must_reason needs tags.reasoning, the name of the tag (think)")
 
@@ -92,24 +90,6 @@ class Layout:
     """Tokens that the model wrote in all; None when the transcript does not say."""
 
 
-@dataclass(frozen=True)
-class _Block:
-    name: str
-    text: str
-    end: int
-
-
-@dataclass
-class _Walk:
-    """What a pass over the text has found so far."""
-
-    blocks: list[_Block] = field(default_factory=list)
-    outside: list[tuple[int, int]] = field(default_factory=list)
-    is_stray: bool = False
-    open_name: str | None = None
-    open_at: int = 0
-
-
 def read_layout(transcript: Transcript, tags: Tags) -> Layout:
     """The layout of what the model wrote; observations are left out. Never raises because of the text."""
     text = transcript.model_text
@@ -122,18 +102,19 @@ def read_layout(transcript: Transcript, tags: Tags) -> Layout:
             characters=len(text),
             tokens=transcript.tokens,
         )
-    walk = _walk(text, tags)
+    turns = (segment.text for segment in transcript.segments if segment.author == "model")
+    walk = TagWalk.over(turns, names=tags.names(), reasoning=tags.reasoning, step=tags.step)
     answers = [block for block in walk.blocks if block.name == tags.answer]
     reasoning = [block.text for block in walk.blocks if block.name == tags.reasoning]
     plans = [block.text for block in walk.blocks if block.name == tags.plan]
     if tags.answer is not None:
         answer = answers[-1].text if answers else None
-    elif walk.open_name is not None:
+    elif walk.open is not None:
         answer = None
     else:
         answer = text[walk.blocks[-1].end if walk.blocks else 0 :]
     answer = answer if answer and answer.strip() else None
-    defect = _defect(text, tags, walk, answer)
+    defect = _defect(walk, tags, answer)
     return Layout(
         answer=answer,
         reasoning="".join(reasoning),
@@ -179,48 +160,9 @@ def lay_out(answer: str, tags: Tags, *, reasoning: str, plan: str) -> str:
     return "\n".join(parts)
 
 
-def _walk(text: str, tags: Tags) -> _Walk:
-    walk = _Walk()
-    last = 0
-    for is_closing, name, start, end in _marks(text, tags.names()):
-        if walk.open_name is not None:
-            if is_closing and name == walk.open_name:
-                walk.blocks.append(_Block(name, text[walk.open_at : start], end))
-                walk.open_name, last = None, end
-            continue
-        if is_closing and name == tags.reasoning:
-            # Its opening tag was never written: all so far was reasoning, except what was run.
-            walk.is_stray |= bool(walk.blocks)
-            kept = [block for block in walk.blocks if block.name == tags.step]
-            walk.blocks = [*kept, _Block(name, text[:start] if not walk.blocks else text[last:start], end)]
-            walk.outside = []
-        elif is_closing:
-            walk.is_stray = True
-            continue
-        else:
-            walk.outside.append((last, start))
-            walk.open_name, walk.open_at = name, end
-        last = end
-    if walk.open_name is None:
-        walk.outside.append((last, len(text)))
-    return walk
-
-
-def _marks(text: str, names: tuple[str, ...]) -> Iterator[tuple[bool, str, int, int]]:
-    if "<" not in text:
-        return
-    for match in _pattern(names).finditer(text):
-        yield match.group(1) == "/", match.group(2), match.start(), match.end()
-
-
-@lru_cache(maxsize=64)
-def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"<(/?)({'|'.join(map(re.escape, names))})>")
-
-
-def _defect(text: str, tags: Tags, walk: _Walk, answer: str | None) -> Defect | None:
+def _defect(walk: TagWalk, tags: Tags, answer: str | None) -> Defect | None:
     names = [block.name for block in walk.blocks]
-    if walk.open_name is not None:
+    if walk.open is not None:
         return "unclosed tag"
     if walk.is_stray:
         return "stray tag"
@@ -238,7 +180,7 @@ def _defect(text: str, tags: Tags, walk: _Walk, answer: str | None) -> Defect | 
         return "several answers"
     # Without a tag of its own the answer is the last stretch outside.
     outside = walk.outside if tags.answer is not None else walk.outside[:-1]
-    if any(text[start:end].strip() for start, end in outside):
+    if any(walk.text[start:end].strip() for start, end in outside):
         return "text outside"
     return "after the answer" if tags.answer is not None and names[-1] != tags.answer else None
 

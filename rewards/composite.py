@@ -5,7 +5,7 @@ Formula (ours; RL-Struct and Reasoning-SQL use weighted sums of the same kind, w
     s = sum_i w_i(t) g_i r_i / sum_i w_i(t)           g_i = 1 if the gate of i has the value 1, else 0
     value = min(s, wrong_at_most) or max(s, right_at_least), for a wrong or a right answer, with a clamp; else s
 
-so that s lies in [0, 1] and is 1 exactly when every part of positive weight, and the gate of each, is. A gate is
+so that s lies in [0, 1] and is 1 exactly when every part whose w_i(t) is positive, and the gate of each, is. A gate is
 compared as it was measured: its own weight and gate do not matter. w_i(t) is the weight times what its schedule and its
 pace say at the moment t of the training (``rewards.schedule``).
 
@@ -35,6 +35,8 @@ class Score:
     parts: Mapping[str, float | None]
     paid: Mapping[str, float] = field(default_factory=dict)
     """g_i r_i of each part whose weight is not 0 throughout; empty when the value is None."""
+    unmeasured: str | None = None
+    """The part, or gate, for which the value of a judged verdict is None."""
 
 
 class Composite:
@@ -94,9 +96,9 @@ class Composite:
         if verdict.unjudged is not None:
             return Score(value=None, parts=dict.fromkeys(self._parts))
         parts = {name: measured.measure(verdict) for name, measured in self._components.items()}
-        paid = self._paid(parts)
-        if paid is None:
-            return Score(value=None, parts=parts)
+        paid, unmeasured = self._paid(parts)
+        if unmeasured is not None:
+            return Score(value=None, parts=parts, unmeasured=unmeasured)
         weights = self._raw_weights(moment)
         # fsum rounds once, so that rounding can neither lift the value above 1 nor keep it below.
         value = math.fsum(weights[name] * share for name, share in paid.items()) / math.fsum(weights.values())
@@ -106,16 +108,25 @@ class Composite:
             value = min(value, self._clamp.wrong_at_most)
         return Score(value=value, parts=parts, paid=paid)
 
-    def _paid(self, parts: Mapping[str, float | None]) -> dict[str, float] | None:
-        """g_i r_i of the paying parts; None when one of them, or its gate, was not measured."""
+    def _paid(self, parts: Mapping[str, float | None]) -> tuple[dict[str, float], str | None]:
+        """g_i r_i of the paying parts, and the first part or gate that was needed for it and not measured."""
         paid = {}
         for name, part in self._paying.items():
             gate = 1 if part.gate is None else parts[part.gate]
             measured = parts[name] if gate == 1 else 0.0
-            if gate is None or measured is None:
-                return None
+            if gate is None:
+                return {}, part.gate
+            if measured is None:
+                return {}, name
             paid[name] = measured
-        return paid
+        return paid, None
+
+    def unmeasurable(self, verdict: Verdict) -> str | None:
+        """The first part that pays, or gates one that does, of which a judged verdict says nothing; None when there is
+        none. Unlike ``score`` it asks behind closed gates too: what is open for a better answer."""
+        gates = [part.gate for part in self._paying.values() if part.gate is not None]
+        needed = dict.fromkeys([*self._paying, *gates])
+        return next((name for name in needed if self._components[name].measure(verdict) is None), None)
 
     def _raw_weights(self, moment: Moment) -> dict[str, float]:
         return {

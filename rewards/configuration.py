@@ -82,9 +82,9 @@ class UnjudgedLimit:
     """When answers that could not be judged stop the training: a broken judge must not look like a dull model."""
 
     share: float = 0.25
-    """Training stops when more than this share of a full window could not be judged; 1 never stops it."""
+    """Training stops when more answers than this share of the window could not be judged; 1 never stops it."""
     window: int = 256
-    """The latest answers that are looked at. It need not be full: the share is of the whole window."""
+    """How many of the latest answers are looked at. The share is of the whole window, also before it is full."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1 or self.window < 1:

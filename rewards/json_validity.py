@@ -40,7 +40,7 @@ def progress(verdict: JsonVerdict) -> float:
 class DenseValidity:
     """Validity with a dense part below it, as in Schema Reinforcement Learning (SRL, arXiv 2502.18878):
 
-        r = 1 when the value is valid and nothing else stands beside it, else partial * progress
+        r = 1 when the answer is ``usable``, else partial * progress
 
     SRL's progress is a ratio of characters (``fgevaluate_with_schema`` in its fork of PRIME): the place of the syntax
     error over the length, times the place of the schema error in the value written out again over its length; 0 where
@@ -60,7 +60,7 @@ class DenseValidity:
         return Component(verdict=JsonVerdict, measure=self._measure, is_rate=False)
 
     def _measure(self, verdict: JsonVerdict) -> float:
-        return 1.0 if verdict.is_valid and _is_bare(verdict) else self.partial * verdict.progress
+        return usable(verdict) or self.partial * verdict.progress
 
 
 def _is_bare(verdict: JsonVerdict) -> bool:

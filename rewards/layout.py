@@ -29,8 +29,10 @@ def needs_tag(part: Literal["plan", "step"]) -> Callable[[Any], str | None]:
 
 
 def _needs_any_tag(environment: Any) -> str | None:
-    # Without a tag to ask for, format is 1 for every answer: a constant that would only hide the other parts.
-    return None if _tags(environment).names() else "environment.options.tags, the names of the tags (answer: answer)"
+    # Where the tags ask for nothing, format is 1 for nearly every answer: a constant that would only hide other parts.
+    tags = _tags(environment)
+    is_anything_asked = tags.must_reason or tags.plan is not None or tags.answer is not None
+    return None if is_anything_asked else "environment.options.tags that ask for something (answer: answer)"
 
 
 def _tags(environment: Any) -> Tags:

@@ -11,7 +11,8 @@ over their words: the rule of E2C (arXiv 2509.23946; ``verl/verl/utils/reward_sc
 and the asterisks of bold type do not count. Ours: headings are counted once and stand at the beginning of a line; and
 the bounds on the plan (``PlanCoverage``), without which the cheapest full plan is one heading of one word.
 
-Not covered: whether the plan is any good; E2C pays coverage for right answers only (``gate: correct``).
+Not covered: the execution's headings have no bounds, so that a single one may take up several of the plan's, as in E2C;
+whether the plan is any good; E2C pays coverage for right answers only (``gate: correct``).
 """
 
 import re

@@ -3,18 +3,20 @@
 With G the names (tables, ``table.column``) of the gold, a query of a step is, in this order,
 
     wasted      it was not run (one step too many), failed, returned no rows or nothing but NULLs, says nothing of the
-                data (``SELECT 1``), repeats an earlier step, or less than half of the tables that it reads are in G
-    idle        it is the answer itself: looking at its result is fair, and explores nothing
-    useful      any other
+                data (``SELECT 1``), repeats an earlier step, or reads no table of G
+    idle        it is the answer itself, word for word or in other words of the same canonical form: looking at its
+                result is fair, and explores nothing; or it reads tables of G and others at once
+    useful      any other: it reads tables of G only
 
     r = |G ∩ names of the useful queries| / |G| * max(0, 1 - wasted / tolerance)
 
-The formula is ours: that of ReEx-SQL (arXiv 2505.12768), which pays for exploration, could not be read. It cannot be
-padded: the first factor is at most 1 and rises only when something of G is seen for the first time; a wasted query
-lowers the second; any other query changes nothing. One query over every table at once (a cross join) is wasted, like
-the looks at tables of no use that it stands for.
+The formula is ours: that of ReEx-SQL (arXiv 2505.12768), which pays for exploration, could not be read. The first
+factor is at most 1 and rises only when something of G is seen for the first time; a wasted query lowers the second; an
+idle one changes nothing. So neither more of the same, nor queries that show nothing, nor one query over the whole
+database earn.
 
-Not covered: whether the model read the results.
+Not covered: how a query reads a column (``WHERE a || b IS NOT NULL`` counts as reading both); a draft of the answer
+that differs from it, which is a look at what the answer needs; whether the model read the results.
 """
 
 from dataclasses import dataclass
@@ -45,18 +47,21 @@ class Exploration:
         gold = frozenset(verdict.gold_names)
         if not gold:
             return None
-        of_use = [query for query in verdict.queries if not _is_wasted(query, gold)]
-        seen = {name for query in of_use if not query.repeats_answer for name in query.names}
-        wasted = max(len(verdict.queries), len(verdict.layout.steps)) - len(of_use)
+        not_wasted = [query for query in verdict.queries if not _is_wasted(query, gold)]
+        useful = [query for query in not_wasted if not query.repeats_answer and _tables(query) <= gold]
+        seen = {name for query in useful for name in query.names}
+        wasted = max(len(verdict.queries), len(verdict.layout.steps)) - len(not_wasted)
         return len(gold & seen) / len(gold) * max(0.0, 1 - wasted / self.tolerance)
 
 
 def _is_wasted(query: IntermediateQuery, gold: frozenset[str]) -> bool:
-    # Informative says that it ran and that what came back is not empty, not NULL and not the same on any data.
-    if not query.is_informative or query.is_repeat:
+    if not query.is_executed or query.is_empty or not query.is_informative or query.is_repeat:
         return True
-    tables = {name for name in query.names if "." not in name}
-    return 2 * len(tables & gold) < len(tables)
+    return not _tables(query) & gold
+
+
+def _tables(query: IntermediateQuery) -> set[str]:
+    return {name for name in query.names if "." not in name}
 
 
 COMPONENTS: dict[str, Component | type[ComponentOptions]] = {"exploration": Exploration}

@@ -21,6 +21,7 @@ REFUSED_TRAINER_FIELDS = {
     "log_completions": "transcripts are always written; set tracking.transcripts",
     "reward_weights": "set reward.parts.NAME.weight",
     "multi_objective_aggregation": "set reward.normalization",
+    "restore_callback_states_from_checkpoint": "what the reward remembers is always restored",
     "eval_strategy": "the heldout section measures before and after training",
     "use_vllm": "rollouts are made by structrl's own engine over transformers",
     "top_p": "it samples from another distribution than the one whose gradient is taken",
@@ -97,6 +98,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         require_directory_name(self.name)
         _refuse_fields(self.trainer)
+        if self.reward.normalization == "parts" and self.trainer.scale_rewards != "group":
+            raise ConfigurationError(
+                f"trainer.scale_rewards={self.trainer.scale_rewards!r} has no meaning with reward.normalization"
+                " 'parts', which scales each part in its group; leave it out"
+            )
 
 
 def _refuse_fields(trainer: GRPOConfig) -> None:

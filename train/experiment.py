@@ -36,6 +36,7 @@ from train.config import LoraOptions, RunConfig
 from train.report import write_training_report
 from train.reward_state import RewardState
 from train.run_directory import RunDirectory, write_json, write_text
+from train.tasks import rewardable
 from train.tracking import open_tracking, require_login
 from train.trainer import StructuredGRPOTrainer
 
@@ -57,7 +58,7 @@ def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
     for metric in config.heldout.metrics:
         component(environment, metric)
     reader = make_reader(config.data, environment)
-    train = load_tasks(reader, environment, "train")
+    train = rewardable(load_tasks(reader, environment, "train"), environment, composite)
     heldout = load_tasks(reader, environment, "heldout")
     heldout_tasks = draw_tasks(heldout.tasks, config.heldout)
     tokenizer = load_tokenizer(config.model.reference)

@@ -7,7 +7,6 @@ The composite is one reward function of TRL, or one a paying part where each par
 """
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,6 @@ from decoding.rollout import Ledger, Rollout
 from decoding.transformers_engine import TransformersEngine
 from envs.environment import Environment
 from envs.task import Task
-from envs.verdict import Verdict
 from rewards.composite import Composite, Score
 from rewards.configuration import Normalization
 from rewards.schedule import Moment
@@ -78,7 +76,7 @@ class StructuredGRPOTrainer(GRPOTrainer):
         self._reward_state = reward_state
         self._tasks = list(tasks)
         self._max_batch_rows = max_batch_rows
-        self._batch_tasks: list[Task] = []
+        self._batch: list[int] = []  # places of the batch's tasks
         self.latest: list[ScoredRollout] = []
         self.ledger = Ledger()
         rows = [{"prompt": environment.prompt(task), "task": index} for index, task in enumerate(self._tasks)]
@@ -95,12 +93,15 @@ class StructuredGRPOTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # rollout_func is handed prompts only; the tasks they came from are looked up here, where the rows are whole.
-        self._batch_tasks = [self._tasks[row["task"]] for row in inputs]
+        self._batch = [row["task"] for row in inputs]
         if self._normalization == "parts":
             # In the sum the composite weighs by itself; here TRL adds up the normalised parts.
             self.reward_weights = torch.tensor(list(self._composite.weights(self._moment()).values()))
         output = super()._generate_and_score_completions(inputs)
-        self._reward_state.update(gather_object([self._counts()]), self.state.global_step)
+        rates = self._reward_state.update(gather_object([self._counts()]), self.state.global_step)
+        for reason, rate in rates.items():
+            # Not by log_metric, which averages over the processes that have seen the reason.
+            self._metrics["train"][f"unjudged/{reason}"].append(rate)
         return output
 
     def _moment(self) -> Moment:
@@ -112,16 +113,12 @@ class StructuredGRPOTrainer(GRPOTrainer):
         for name in self._composite.pacing:
             values = [value for one in self.latest if (value := one.score.parts[name]) is not None]
             sums[name] = (sum(values), len(values))
-        reasons = Counter(
-            _reason(one.rollout.verdict) or "a part that cannot be measured"
-            for one in self.latest
-            if one.score.value is None
-        )
-        return BatchCounts(answers=len(self.latest), unjudged=reasons, sums=sums)
+        reasons = tuple(_reason(one) for one in self.latest)
+        return BatchCounts(reasons=reasons, sums=sums)
 
     def roll_out(self) -> list[ScoredRollout]:
         """One scored rollout for each row of the current batch, in its order."""
-        repeated = [list(rows) for _, rows in itertools.groupby(self._batch_tasks, key=lambda task: task.id)]
+        repeated = [list(places) for _, places in itertools.groupby(self._batch)]
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as policy, self.accelerator.autocast():
             decoder = SampleDecoder(
                 engine=TransformersEngine(policy, self.processing_class, max_batch_rows=self._max_batch_rows),
@@ -130,7 +127,9 @@ class StructuredGRPOTrainer(GRPOTrainer):
                 max_new_tokens=self.args.max_completion_length,
                 temperature=self.args.temperature,
             )
-            decoding = decoder.decode([same[0] for same in repeated], n=[len(same) for same in repeated])
+            decoding = decoder.decode(
+                [self._tasks[places[0]] for places in repeated], n=[len(places) for places in repeated]
+            )
         self.ledger += decoding.ledger
         moment = self._moment()
         for name, weight in self._composite.weights(moment).items() if self._composite.is_moving else ():
@@ -178,29 +177,27 @@ def _named(name: str, function: Callable[..., list[float | None]]) -> Callable[.
 def _logged(
     composite: Composite, name: str, pays: Callable[[Score], float | None]
 ) -> Callable[..., list[float | None]]:
-    """A reward function that also logs every part, and why answers were not judged, as curves of their own."""
-    reasons: dict[str, None] = {}  # those that have come up; each then has a curve of its own
+    """A reward function that also logs every part as a curve of its own."""
 
     def reward(
         scored: list[ScoredRollout], log_metric: Callable[[str, float], None], **columns: Any
     ) -> list[float | None]:
-        reasons.update(dict.fromkeys(reason for one in scored if (reason := _reason(one.rollout.verdict))))
         # One call a rollout: TRL averages over calls, so the mean is right when processes judge different numbers.
         for one in scored:
-            verdict = one.rollout.verdict
             for part in composite.names:
                 value = one.score.parts[part]
                 if value is not None:
                     log_metric(f"rewards/{part}", value)
             log_metric("unjudged", float(one.score.value is None))
-            for reason in reasons:
-                log_metric(f"unjudged/{reason}", float(_reason(verdict) == reason))
-            log_metric("truncated", float(verdict.is_truncated))
+            log_metric("truncated", float(one.rollout.verdict.is_truncated))
         return [pays(one.score) for one in scored]
 
     return _named(name, reward)
 
 
-def _reason(verdict: Verdict) -> str | None:
-    """Why a verdict is missing, by its first words: what follows names a file, or quotes a message."""
-    return None if verdict.unjudged is None else verdict.unjudged.partition(":")[0]
+def _reason(scored: ScoredRollout) -> str | None:
+    """Why a rollout has no reward, by its first words: what follows names a file, or quotes a message."""
+    if scored.score.value is not None:
+        return None
+    unjudged = scored.rollout.verdict.unjudged
+    return f"part {scored.score.unmeasured}" if unjudged is None else unjudged.partition(":")[0]

@@ -6,6 +6,8 @@ is right or wrong. Values are equal as in ``envs.json.content``, or as ``CallsGo
 A call of the value and one of the gold share their name, if it is the same, and then the arguments whose value is among
 the right ones. Of all ways to pair the calls of the value with those of the gold, each at most once, that one counts in
 which the pairs share most leaves, and of those the one with the smallest |G| (ordered calls are paired by position).
+Of a value with more calls than the gold has only the first ones find a partner, as many as the gold has: otherwise a
+list of candidates would earn more than an honest single call.
 With P the leaves of the value, M those that its pairs share, and G the names and required arguments of the gold, along
 with every optional argument that the partner gives:
 
@@ -24,8 +26,6 @@ from typing import Any
 from envs.json.content import Agreement, leaf_count
 from envs.json.task import Call, CallsGold
 
-PAIRED_CALLS = 128
-"""Calls of the value that are looked at for a partner; those after them are wrong."""
 CALL_KEYS = frozenset({"name", "arguments"})
 IGNORED_IN_LOOSE_STRINGS = str.maketrans("'", '"', " ,./-_*^")
 # Beside these keywords ``additionalProperties: false`` would refuse what the schema names elsewhere, or says itself.
@@ -57,7 +57,8 @@ def compare_calls(value: Any, gold: CallsGold) -> Agreement:
     Time is linear in the value for a given gold; its depth must have been bounded by the parser.
     """
     items = value if isinstance(value, list) else [value]
-    given = [_given(item, gold.has_loose_strings) for item in items]
+    # No more calls are looked at than there should be: a list of candidates earns no more than its first ones.
+    given = [_given(item, gold.has_loose_strings) for item in items[: len(gold.calls)]]
     of_value = sum(map(_leaves, items)) or 1
     of_gold = sum(1 + len(call.arguments.keys() - call.optional) for call in gold.calls) or 1
     pairs = _by_position(given, gold) if gold.is_ordered else _best_pairs(given, gold)
@@ -172,7 +173,7 @@ def _by_position(given: Sequence[_Given | None], gold: CallsGold) -> list[_Pair]
 
 def _best_pairs(given: Sequence[_Given | None], gold: CallsGold) -> list[_Pair]:
     known = {call.function for call in gold.calls}
-    candidates = [call for call in given if call is not None and call.function in known][:PAIRED_CALLS]
+    candidates = [call for call in given if call is not None and call.function in known]
     table = [[_pair(call, wanted, gold.has_loose_strings) for wanted in gold.calls] for call in candidates]
     if not table or len(table) == len(gold.calls) == 1:
         return [pair for row in table for pair in row]

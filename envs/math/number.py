@@ -9,27 +9,29 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from envs.math.notation import undressed
+
 CHARACTERS = 200
 DIGITS = 60
 """A number with more digits, or a power of ten beyond it, is not plain."""
 ROUNDED_PLACES = 6
 """Decimal places from which a rounded decimal stands for a fraction that no decimal can write."""
 
-THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\[,!;: ]|~)(?=\d{3}(?!\d))")
-SPACING = re.compile(r"\\[,!;: ]|~|\\(?:quad|qquad|left|right|displaystyle)(?![A-Za-z])|\\?\$|\s+")
-VARIABLE = re.compile(r"[A-Za-z] ?= ?(?=.)")
-WRAPPER = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox|boxed))?\{([^{}]*)\}")
-PERCENT = re.compile(r" ?(?:\\?%|(?:\\text\{ ?)?percent\}?)$")
+PERCENT = re.compile(r" ?(?:\\?%|(?:\\(?:text|mathrm) ?\{ ?)?(?:percent|per cent|pct) ?\}?)$")
+TEXT = r"\\(?:text|textbf|mathrm|mbox) ?\{ ?"
 WORDS = r"[A-Za-z]+(?:[ /][A-Za-z]+){0,2}"
 UNIT = re.compile(
-    rf"(?<=[\d}}]) ?(?:\\(?:text|textbf|mathrm|mbox) ?\{{ ?({WORDS})\.? ?\}}(?:\^\{{?[23]\}}?)?"
-    rf"|\^ ?\{{? ?\\circ ?\}}?|°|\\degree| ?([A-Za-z]{{3,}}))$"
+    rf"(?<=[\d}}]) ?(?:{TEXT}({WORDS})\.? ?\}}(?: ?\^ ?\{{?[23]\}}?)?"
+    rf"|(?:\^ ?\{{? ?\\circ ?\}}?|°|\\degree) ?(?:(?:{TEXT})?[CFK] ?\}}?)?"
+    r"| ?([A-Za-z]{3,}(?:[ /][A-Za-z]+){0,2})| ?[cmk]m(?:\^\{?[23]\}?)?)$"
 )
-# Words that change the value, or join a second one.
+# Words that change the value, or join a second one. A capital M may be mega or million, a small m is metres.
 NO_UNIT = re.compile(
-    r"\b(?:and|or|not|minus|plus|dozens?|hundreds?|thousands?|millions?|billions?|trillions?|hal(?:f|ves)|thirds?"
-    r"|quarters?|percent)\b",
-    re.IGNORECASE,
+    r"\b(?:(?i:and|or|not|minus|plus|dozens?|hundreds?|thousands?|lakhs?|crores?|millions?|billions?|trillions?"
+    r"|hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|hundredths?"
+    r"|thousandths?|percent(?:age)?|pct|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty"
+    r"|forty|fifty|sixty|seventy|eighty|ninety|per cent|bn|mn|mil|mln)|[kKMB])\b"
+    rf"|^ ?(?:{TEXT})?(?:squared|cubed|factorial)\b"
 )
 WHOLE = r"\d{1,3}(?:,\d{3})+|\d+"
 FRACTION = re.compile(
@@ -54,26 +56,15 @@ class Number:
     """Written with a percent sign, which is not part of the value."""
 
 
-def undressed(text: str) -> str:
-    """The text without spacing commands, dollar signs and a leading ``x =``; runs of white space become one space."""
-    bare = SPACING.sub(" ", THOUSANDS.sub("", text.replace("−", "-").replace("{,}", ",")))
-    bare = " ".join(bare.split())
-    if match := VARIABLE.match(bare):
-        bare = bare[match.end() :]
-    while match := WRAPPER.fullmatch(bare):
-        bare = match.group(1).strip()
-    return bare.removesuffix(".")
-
-
 def plain_number(text: str) -> Number | None:
     """The number that a text is; None when it is anything else."""
     if len(text) > CHARACTERS:
         return None
-    dressed = undressed(text)
+    dressed = undressed(text).text
     bare = PERCENT.sub("", dressed)
     is_percent = bare != dressed
     if not is_percent and (unit := UNIT.search(bare)):
-        if NO_UNIT.search(unit.group()):
+        if changes_value(unit.group()):
             return None
         bare = bare[: unit.start()]
     sign = -1 if bare.startswith("-") else 1
@@ -112,6 +103,11 @@ def is_equal(answer: Number, gold: Number) -> bool:
     if gold.places is not None or answer.places is None or answer.places < ROUNDED_PLACES:
         return False
     return not _is_finite_decimal(gold.value) and round(gold.value, answer.places) == answer.value
+
+
+def changes_value(words: str) -> bool:
+    """Whether what stands behind a number is more than a unit: ``million``, ``and a half``, ``or 6``."""
+    return NO_UNIT.search(words) is not None
 
 
 def _decimal(whole: str, after: str, repeated: str | None) -> Fraction:

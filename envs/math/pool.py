@@ -1,142 +1,223 @@
-"""Worker processes with a hard deadline for each comparison; a worker that is late is killed and replaced.
+"""Verifier processes with a hard deadline for each pair, shared by all threads of the caller.
 
-Callable from any thread; nothing is installed in the caller, no signal handler and no alarm. Workers are spawned, since
-forking a process that runs threads or CUDA breaks it. They start with the first comparison and end with the
-interpreter.
+One thread for each process hands it pairs, a few at a time, and takes the outcomes as they come. A process that passes
+a deadline ends itself; only the pair that it was at is lost, the others are given out again. Under a process that died
+of anything else the pair is tried once more.
+
+Callable from any thread. Nothing is installed in the caller: no signal handler, no alarm, no import hook. Processes
+start with the first pair and end with the interpreter. (pebble's pool hangs when its workers are killed from outside,
+and leaves a worker computing for ever when the parent is killed.)
 """
 
 import atexit
-import multiprocessing.context
 import os
-import sys
+import signal
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future, TimeoutError
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import Any, Literal
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Literal
 
-from pebble import ProcessExpired, ProcessPool
+from envs.math.process import VerifierProcess
 
-from envs.math.worker import Comparison, compare, prepare
+Pair = tuple[str, str]
+Outcome = Literal["equal", "different", "defective gold", "deadline", "verifier crash"]
 
-Outcome = Comparison | Literal["deadline", "verifier crash"]
-
-START_SECONDS = 120.0
-"""What starting workers may take on a busy machine, on top of the deadlines."""
-REPLACE_SECONDS = 15.0
-"""What killing a late worker and starting the next one may take."""
+PAIRS_A_MESSAGE = 8
 ATTEMPTS = 2
-"""How often a pair is tried whose pool broke under it through no fault of its own."""
+"""How often a pair is tried under which a process died."""
+FAILED_STARTS, KILLED_STARTS = 3, 30
+"""How often in a row a process may end by itself, or by a signal, before it is ready: a signal says little of
+the next."""
+
+
+class _Order:
+    """A pair on its way, and the batch that waits for it."""
+
+    __slots__ = ("attempts", "batch", "pair", "place")
+
+    def __init__(self, pair: Pair, batch: "_Batch", place: int) -> None:
+        self.pair = pair
+        self.batch = batch
+        self.place = place
+        self.attempts = 0
+
+
+class _Batch:
+    """The outcomes of one call, as they come in."""
+
+    def __init__(self, size: int) -> None:
+        self.future: Future[list[Outcome]] = Future()
+        self._outcomes: list[Outcome] = ["verifier crash"] * size
+        self._missing = size
+        self._lock = threading.Lock()
+
+    def answer(self, place: int, outcome: Outcome) -> None:
+        with self._lock:
+            self._outcomes[place] = outcome
+            self._missing -= 1
+            if self._missing == 0 and not self.future.done():
+                self.future.set_result(self._outcomes)
+
+    def fail(self, error: Exception) -> None:
+        with self._lock:
+            if not self.future.done():
+                self.future.set_exception(error)
+
+
+class VerifierPool:
+    """A number of verifier processes and the queue before them."""
+
+    def __init__(self, *, workers: int, deadline: float) -> None:
+        """
+        Args:
+            workers: how many processes.
+            deadline: seconds that one pair may take.
+        """
+        self._deadline = deadline
+        self._waiting: deque[_Order] = deque()
+        self._condition = threading.Condition()
+        self._is_closed = False
+        self._processes: list[VerifierProcess | None] = [None] * workers
+        self._threads = [
+            threading.Thread(target=self._serve, args=(place,), name=f"math-verifier-{place}", daemon=True)
+            for place in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes as they are now."""
+        return tuple(process.pid for process in self._processes if process is not None)
+
+    def run(self, pairs: Sequence[Pair]) -> list[Outcome]:
+        """One outcome a (gold, answer) pair, in order.
+
+        Raises:
+            RuntimeError: the processes cannot be started, or the pool is closed.
+        """
+        if not pairs:
+            return []
+        batch = _Batch(len(pairs))
+        with self._condition:
+            if self._is_closed:
+                raise RuntimeError("the math verifier is closed")
+            self._waiting.extend(_Order(pair, batch, place) for place, pair in enumerate(pairs))
+            self._condition.notify_all()
+        return batch.future.result()
+
+    def close(self) -> None:
+        """Ends the processes. Who still waits gets a RuntimeError."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify_all()
+        for process in self._processes:
+            if process is not None:
+                process.kill()
+        for thread in self._threads:
+            thread.join()
+        self._fail_all("the math verifier is closed")
+
+    def forget(self) -> None:
+        """In a forked process: gives up the parent's connections, so that its verifiers still notice its end."""
+        for process in self._processes:
+            if process is not None:
+                process.close()
+
+    def _serve(self, place: int) -> None:
+        endings: list[int] = []
+        while orders := self._take():
+            process = self._processes[place] or self._started(place, endings)
+            if process is None:
+                self._give_back(orders)
+                if endings.count(0) >= FAILED_STARTS or len(endings) >= KILLED_STARTS:
+                    self._fail_all("the math verifier's processes die before they are ready; what they print says why")
+                    endings.clear()
+                continue
+            endings.clear()
+            left = deque(orders)
+            for outcome in process.compare([order.pair for order in orders]):
+                order = left.popleft()
+                order.batch.answer(order.place, outcome)  # type: ignore[arg-type]
+            if left:
+                self._processes[place] = None
+                self._blame(left.popleft(), process.end())
+                self._give_back(left)
+        if (process := self._processes[place]) is not None:
+            process.end()
+
+    def _take(self) -> list[_Order]:
+        """The next orders, as many as leave enough for the other processes; empty when the pool is closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._waiting or self._is_closed)
+            if self._is_closed:
+                return []
+            count = min(PAIRS_A_MESSAGE, -(-len(self._waiting) // (2 * len(self._threads))))
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _started(self, place: int, endings: list[int]) -> VerifierProcess | None:
+        """A new process that is ready; None when it ended before, by the signal that is then added to ``endings``."""
+        process = self._processes[place] = VerifierProcess(self._deadline)
+        if not self._is_closed and process.wait_until_ready():
+            return process
+        self._processes[place] = None
+        endings.append(process.end())
+        return None
+
+    def _blame(self, order: _Order, ended_by: int) -> None:
+        """A process died at this pair, or (``ended_by`` 0) ended by itself before it: it had grown too large."""
+        if ended_by == signal.SIGALRM:
+            order.batch.answer(order.place, "deadline")
+            return
+        order.attempts += ended_by != 0
+        if order.attempts < ATTEMPTS:
+            self._give_back([order])
+        else:
+            order.batch.answer(order.place, "verifier crash")
+
+    def _give_back(self, orders: Sequence[_Order] | deque[_Order]) -> None:
+        with self._condition:
+            self._waiting.extendleft(reversed(orders))
+            self._condition.notify_all()
+
+    def _fail_all(self, reason: str) -> None:
+        with self._condition:
+            orders = list(self._waiting)
+            self._waiting.clear()
+        for order in orders:
+            order.batch.fail(RuntimeError(reason))
+
 
 _LOCK = threading.Lock()
-_POOLS: dict[tuple[int, int], ProcessPool] = {}
+_POOLS: dict[tuple[int, float], VerifierPool] = {}
 
 
-def compare_pairs(pairs: Sequence[tuple[str, str]], *, workers: int, deadline: float) -> list[Outcome]:
-    """Compares (gold, answer) pairs in parallel, each within ``deadline`` seconds; one outcome a pair, in order.
-
-    Pools are shared by all callers that ask for the same number of workers.
-    """
-    outcomes: list[Outcome] = ["verifier crash"] * len(pairs)
-    waiting = list(range(len(pairs)))
-    for _ in range(ATTEMPTS):
-        if not waiting:
-            break
-        pool = _pool(workers)
-        futures = {place: future for place in waiting if (future := _schedule(pool, pairs[place], deadline))}
-        until = time.monotonic() + START_SECONDS + len(futures) * (deadline + REPLACE_SECONDS)
-        for place, future in futures.items():
-            outcome = _outcome(future, until)
-            if outcome is not None:
-                outcomes[place] = outcome
-                waiting.remove(place)
-        if waiting:
-            _discard(workers, pool)
-    return outcomes
-
-
-def _schedule(pool: ProcessPool, pair: tuple[str, str], deadline: float) -> Future | None:
-    try:
-        return pool.schedule(compare, args=pair, timeout=deadline)
-    except RuntimeError:  # the pool broke while idle, or another thread found it broken
-        return None
-
-
-def _outcome(future: Future, until: float) -> Outcome | None:
-    """The outcome of a call; None when the pool broke before it was decided."""
-    try:
-        return future.result(timeout=max(until - time.monotonic(), 0))
-    except TimeoutError:
-        return "deadline" if future.done() else None
-    except (BrokenProcessPool, CancelledError):
-        return None
-    except ProcessExpired:  # the worker died: out of memory, or of a stack overflow in C
-        return "verifier crash"
-    except Exception:
-        # Whatever math-verify or sympy raised over hostile text comes back as an exception of any type.
-        return "verifier crash"
-
-
-def _pool(workers: int) -> ProcessPool:
+def shared_pool(*, workers: int, deadline: float) -> VerifierPool:
+    """The pool of this process with these settings, started when first asked for."""
     with _LOCK:
-        key = (os.getpid(), workers)  # a forked child must not use its parent's
-        if key not in _POOLS:
-            _POOLS[key] = ProcessPool(max_workers=workers, initializer=prepare, context=_Context())
-        return _POOLS[key]
-
-
-def _discard(workers: int, pool: ProcessPool) -> None:
-    with _LOCK:
-        key = (os.getpid(), workers)
-        if _POOLS.get(key) is pool:
-            del _POOLS[key]
-    pool.stop()
-    pool.join()
+        if (workers, deadline) not in _POOLS:
+            _POOLS[workers, deadline] = VerifierPool(workers=workers, deadline=deadline)
+        return _POOLS[workers, deadline]
 
 
 @atexit.register
-def _close() -> None:
+def close_shared_pools() -> None:
+    """Ends the processes of all shared pools; the next ``shared_pool`` starts new ones."""
     with _LOCK:
-        own = [pool for (process, _), pool in _POOLS.items() if process == os.getpid()]
+        pools = list(_POOLS.values())
         _POOLS.clear()
-    for pool in own:
-        pool.stop()
-        pool.join()
+    for pool in pools:
+        pool.close()
 
 
-class _Process(multiprocessing.context.SpawnProcess):
-    """A spawned process that does not import the caller's main module again.
-
-    That module is a training script which loads torch and much else, a notebook, or a script without a main guard:
-    seconds and gigabytes a worker at best, a worker that dies at once and is replaced for ever at worst.
-    """
-
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:
-        with _without_main():
-            return multiprocessing.context.SpawnProcess._Popen(process_obj)
+def _after_fork() -> None:
+    """A forked child has the parent's pools, but none of the threads that serve them."""
+    global _LOCK
+    _LOCK = threading.Lock()
+    for pool in _POOLS.values():
+        pool.forget()
+    _POOLS.clear()
 
 
-class _Context(multiprocessing.context.SpawnContext):
-    Process = _Process
-
-
-_MAIN_LOCK = threading.Lock()
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Hides where the main module comes from while a process is launched (some milliseconds)."""
-    with _MAIN_LOCK:
-        main = sys.modules["__main__"]
-        hidden: dict[str, Any] = {
-            name: main.__dict__[name] for name in ("__file__", "__spec__") if name in main.__dict__
-        }
-        main.__dict__.pop("__file__", None)
-        main.__spec__ = None
-        try:
-            yield
-        finally:
-            main.__dict__.update(hidden)
+os.register_at_fork(after_in_child=_after_fork)

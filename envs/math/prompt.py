@@ -1,5 +1,6 @@
 """The prompt of a mathematics task: short, since small models read it and every rollout pays for it."""
 
+from envs.layout import Tags, instruction
 from envs.math.task import MathTask
 from envs.transcript import Message
 
@@ -9,7 +10,7 @@ NUMBER_INSTRUCTION = (
 )
 
 
-def messages(task: MathTask, *, is_number: bool) -> list[Message]:
+def messages(task: MathTask, *, is_number: bool, tags: Tags) -> list[Message]:
     """One user message: the instruction and the question. ``is_number``: the gold is a plain number."""
-    instruction = NUMBER_INSTRUCTION if is_number else INSTRUCTION
-    return [Message(role="user", content=f"{instruction}\n\n{task.question}")]
+    parts = [NUMBER_INSTRUCTION if is_number else INSTRUCTION, instruction(tags, answer="final answer")]
+    return [Message(role="user", content=f"{' '.join(filter(None, parts))}\n\n{task.question}")]

@@ -1,30 +1,19 @@
-r"""Whether an answer equals the gold, as mathematics and as an answer.
+r"""Whether answers equal their golds, as mathematics and as answers: rules first, then computer algebra.
 
-A gold that is a plain number (``envs.math.number``) is decided here, exactly: the answer must itself be a plain
-number, so that neither ``2+3`` nor ``3=5`` nor ``\sqrt{25}`` passes for 5. Percent signs must agree. Other golds are
-compared by math-verify in worker processes (``envs.math.pool``), after rules that math-verify lacks (ours):
-
-* a chain of equations is no answer: at most the gold's own number of ``=``, a leading ``x =`` aside;
-* a percent sign must be on both sides or on neither;
-* subscripted bases are part of the number: ``4343_6`` is not ``4343_2``;
-* a set is not a tuple.
-
-Text that equals the gold's is right without a worker.
+A gold that is a plain number (``envs.math.number``) is decided here, exactly; so are words and all that the rules
+(``envs.math.rules``) refuse. What is left is compared in worker processes (``envs.math.pool``), equal pairs once, and
+remembered. So is whether a gold can be read and equals itself; where it does not, every answer to it is unjudged
+(``defective gold``), be its text the gold's own.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from envs.math.number import is_equal, plain_number, undressed
-from envs.math.pool import Outcome, compare_pairs
+from envs.math.memo import OutcomeMemo
+from envs.math.pool import Outcome, shared_pool
+from envs.math.rules import AnswerError, Decision, Gold, Question, decide, read_gold
 
-AnswerError = Literal["not a number", "chain", "wrong value"]
-
-EQUALITY = re.compile(r"(?<![<>!\\])=")
-SUBSCRIPT = re.compile(r"_\{[^{}]*\}")
-BASE = re.compile(r"(?<![0-9A-Za-z])[0-9][0-9A-F]*_(?:\{(\d+)\}|(\d+))")
+KNOWN = OutcomeMemo()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,47 +28,45 @@ EQUAL = Verification()
 WRONG = Verification(error="wrong value")
 
 
-def verify(pairs: Sequence[tuple[str, str]], *, workers: int, deadline: float) -> list[Verification]:
-    """Judges (gold, answer) pairs; those that need a worker run in parallel, each within ``deadline`` seconds."""
-    decided = [decide(gold, answer) for gold, answer in pairs]
-    undecided = [pair for pair, verification in zip(pairs, decided, strict=True) if verification is None]
-    outcomes = iter(compare_pairs(undecided, workers=workers, deadline=deadline))
-    return [verification or _of_outcome(next(outcomes)) for verification in decided]
+def verify(
+    pairs: Sequence[tuple[str, str]], *, workers: int, deadline: float, canonical_number: bool = True
+) -> list[Verification]:
+    """Judges (gold, answer) pairs; one verification a pair, in order. Callable from any thread.
+
+    Args:
+        pairs: expressions alone, without boxes; answers may be hostile.
+        workers: processes that compare what the rules do not decide.
+        deadline: seconds that one comparison may take; beyond it the answer is unjudged.
+        canonical_number: a gold that is a plain number wants a plain number; false: any expression of its value.
+    """
+    golds = [read_gold(gold) for gold, _ in pairs]
+    decisions = [
+        decide(gold, answer, canonical_number=canonical_number) for gold, (_, answer) in zip(golds, pairs, strict=True)
+    ]
+    questions = {decision for decision in decisions if isinstance(decision, Question)}
+    questions |= {gold.own_question for gold in golds if gold.needs_algebra}
+    outcomes = _outcomes(questions, workers=workers, deadline=deadline) if questions else {}
+    return [_verification(gold, decision, outcomes) for gold, decision in zip(golds, decisions, strict=True)]
 
 
-def decide(gold: str, answer: str) -> Verification | None:
-    """The judgement where it needs no computer algebra; None otherwise."""
-    expected, found = plain_number(gold), plain_number(answer)
-    if expected is not None:
-        if found is None:
-            return Verification(error="not a number")
-        return EQUAL if is_equal(found, expected) else WRONG
-    bare_gold, bare_answer = undressed(gold), undressed(answer)
-    if bare_gold.replace(" ", "") == bare_answer.replace(" ", ""):
-        return EQUAL
-    if _equations(bare_answer) > _equations(bare_gold):
-        return Verification(error="chain")
-    if ("%" in bare_gold) != ("%" in bare_answer) or _bases(bare_gold) != _bases(bare_answer):
-        return WRONG
-    return WRONG if {_bracket(bare_gold), _bracket(bare_answer)} == {"set", "tuple"} else None
+def _outcomes(questions: Iterable[Question], *, workers: int, deadline: float) -> dict[Question, Outcome]:
+    known = KNOWN.known(questions)
+    unknown = [question for question in questions if question not in known]
+    if unknown:
+        pairs = [(question.gold, question.answer) for question in unknown]
+        found = dict(zip(unknown, shared_pool(workers=workers, deadline=deadline).run(pairs), strict=True))
+        KNOWN.keep(found)
+        known.update(found)
+    return known
 
 
-def _of_outcome(outcome: Outcome) -> Verification:
+def _verification(gold: Gold, decision: Decision, outcomes: Mapping[Question, Outcome]) -> Verification:
+    if gold.needs_algebra and outcomes[gold.own_question] == "defective gold":
+        return Verification(unjudged="defective gold")
+    outcome = outcomes[decision] if isinstance(decision, Question) else decision
     if outcome == "equal":
         return EQUAL
-    return WRONG if outcome == "different" else Verification(unjudged=outcome)
-
-
-def _equations(text: str) -> int:
-    """How many equality signs there are; those in subscripts (the bounds of a sum) aside."""
-    return len(EQUALITY.findall(SUBSCRIPT.sub("", text)))
-
-
-def _bases(text: str) -> list[str]:
-    return sorted(braced or bare for braced, bare in BASE.findall(text))
-
-
-def _bracket(text: str) -> str | None:
-    if text.startswith("\\{"):
-        return "set"
-    return "tuple" if text.startswith("(") and text.endswith(")") and "," in text else None
+    if outcome == "different":
+        return WRONG
+    is_unjudged = isinstance(decision, Question)
+    return Verification(unjudged=outcome) if is_unjudged else Verification(error=decision)  # type: ignore[arg-type]

@@ -1,58 +1,74 @@
-"""What runs in the verifier's worker processes: math-verify over one pair of expressions.
+"""What runs in the verifier's worker processes: pairs come in over a socket, one byte goes back for each, in order.
 
-Only here are sympy and math-verify imported, so that the other side stays light. No time limit here: the pool kills a
-worker that is late. The caller bounds the length of the expressions.
+The deadline is a kernel timer that ends the process (``SIGALRM``, default action): neither one long step inside an
+integer power nor a busy or dead parent puts it off. The parent reads from how many bytes came which pair it was.
 """
 
+import gc
+import json
 import logging
+import resource
 import signal
+import socket
 import sys
-from functools import lru_cache
-from typing import Any, Literal
+import warnings
+from pathlib import Path
 
-MEMORY_BYTES = 4 * 2**30
+READY = b"R"
+OUTCOMES = {"equal": b"=", "different": b"!", "defective gold": b"?", "verifier crash": b"#"}
+WORKER_BYTES = 3 * 2**29
+"""Memory that a worker may have, as addresses: 1.5 GiB."""
+BLOATED = 0.6
+"""Share of it at which a worker ends and a new one takes its place: sympy takes a failed allocation for an answer."""
 
-Comparison = Literal["equal", "different", "defective gold"]
 
+def main(connection_descriptor: int, deadline: float) -> None:
+    """Serves until the parent closes the connection.
 
-def prepare() -> None:
-    """Loads the libraries and bounds the worker's memory, before its first pair is timed."""
-    import math_verify  # noqa: F401 - seconds of work that must not count against the first deadline
-
-    # pebble answers SIGTERM in Python, which a worker deep inside an integer power never gets to.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Args:
+        connection_descriptor: a connected stream socket.
+        deadline: seconds that one pair may take.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the connection
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)  # math-verify warns at every call without a time limit of its own
     sys.set_int_max_str_digits(10_000)
+    from envs.math.comparison import compare
+
+    _limit_process()
+    gc.freeze()
+    with socket.socket(fileno=connection_descriptor) as connection:
+        try:
+            connection.sendall(READY)
+            lines = connection.makefile("rb")
+            while not _is_bloated() and (line := lines.readline()):
+                for gold, answer in json.loads(line):
+                    signal.setitimer(signal.ITIMER_REAL, deadline)
+                    try:
+                        outcome: str = compare(gold, answer)
+                    except Exception:  # sympy over hostile text: no memory, recursion, whatever it likes
+                        outcome = "verifier crash"
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    connection.sendall(OUTCOMES[outcome])
+        except ConnectionError:
+            return
+
+
+def _is_bloated() -> bool:
     try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES if hard < 0 else min(MEMORY_BYTES, hard), hard))
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (OSError, IndexError, ValueError):  # not Linux
+        return False
+    return pages * resource.getpagesize() > BLOATED * WORKER_BYTES
 
 
-def compare(gold: str, answer: str) -> Comparison:
-    """Whether the two expressions are equal by math-verify's defaults, both of them boxed."""
-    import math_verify
-
-    expected = _gold(gold)
-    if not expected:
-        return "defective gold"
-    found = math_verify.parse(f"\\boxed{{{answer}}}", parsing_timeout=None)
-    if not math_verify.verify(expected, found, timeout_seconds=None):
-        return "different"
-    return "different" if _are_different_rationals(expected, found) else "equal"
-
-
-@lru_cache(maxsize=4096)
-def _gold(gold: str) -> list[Any]:
-    import math_verify
-
-    return math_verify.parse(f"\\boxed{{{gold}}}", parsing_timeout=None)
-
-
-def _are_different_rationals(expected: list[Any], found: list[Any]) -> bool:
-    """math-verify compares 15 digits and takes 2^-98 for 2^-99; exact rational numbers are compared exactly."""
-    first, second = (getattr(side[0], "doit", lambda: None)() if side else None for side in (expected, found))
-    are_rational = getattr(first, "is_Rational", False) and getattr(second, "is_Rational", False)
-    return bool(are_rational and first != second)
+def _limit_process() -> None:
+    for kind, wanted in ((resource.RLIMIT_AS, WORKER_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(kind)
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(kind, (soft, hard))
+        except (OSError, ValueError) as error:  # macOS refuses some
+            print(f"structrl: a verifier runs without limit {kind}: {error}", file=sys.stderr)

@@ -7,11 +7,11 @@ task's database and on those of its test suite.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from envs.layout import Layout, Tags, read_layout
 from envs.sql.answer import extract_query
-from envs.sql.executor.job import Job, JudgeJob, Judgement, Outcome, Unjudged
+from envs.sql.executor.job import Facts, Job, JudgeJob, Judgement, Outcome, Unjudged
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.exploration import Inspections, IntermediateQuery
 from envs.sql.parsing.facts import ParsedFacts
@@ -81,7 +81,41 @@ def judge_episodes(
     read = [_read(task, transcript, tags, max_steps) for task, transcript in episodes]
     jobs = list(dict.fromkeys(job for one in read for job in one.jobs()))
     outcomes = dict(zip(jobs, pool.run(jobs), strict=True))
+    _complete(outcomes, pool)
     return [_verdict(one, outcomes) for one in read]
+
+
+def _complete(outcomes: dict[Job, Outcome], pool: WorkerPool) -> None:
+    """Adds what is known of the gold to judgements whose query ended its worker, so that each part of a reward can say
+    0: an answer without a reward is left out of its group, and a model would learn to write such queries."""
+    ended = [
+        job
+        for job, found in outcomes.items()
+        if isinstance(job, JudgeJob) and isinstance(found, Judgement) and found.ended_its_worker
+    ]
+    golds = [replace(job, query=job.gold) for job in ended]
+    for job, of_gold in zip(ended, pool.run(golds) if golds else (), strict=True):
+        found = outcomes[job]
+        assert isinstance(found, Judgement)
+        if isinstance(of_gold, Judgement):
+            outcomes[job] = replace(found, gold_names=of_gold.gold_names, facts=_nothing_shared(of_gold.facts))
+        else:
+            outcomes[job] = of_gold
+
+
+def _nothing_shared(of_gold: Facts | None) -> Facts | None:
+    """The facts of a query that has nothing in common with the gold, from those of the gold with itself."""
+    if of_gold is None:
+        return None
+    of_clauses = of_gold.parsed.clause_scores if of_gold.parsed else {}
+    parsed = of_gold.parsed and ParsedFacts(
+        is_exact=False,
+        table_jaccard=0.0,
+        column_jaccard=0.0,
+        clause_scores={clause: None if score is None else 0.0 for clause, score in of_clauses.items()},
+        error=None,
+    )
+    return Facts(parsed=parsed, metrics=dict.fromkeys(of_gold.metrics, 0.0))
 
 
 def _read(task: SqlTask, transcript: Transcript, tags: Tags, max_steps: int) -> _Episode:

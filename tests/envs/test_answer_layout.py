@@ -50,7 +50,9 @@ def read(text: str, tags: Tags) -> Layout:
         ("<think>a<final_sql>z</final_sql>", None, "unclosed tag", 0),
         ("<think>a</think><final_sql>z", None, "unclosed tag", 0.5),
         ("<think>a</think></final_sql><final_sql>z</final_sql>", "z", "stray tag", 1),
-        ("<final_sql>y</final_sql></think><final_sql>z</final_sql>", "z", "stray tag", 0.5),
+        ("<final_sql>y</final_sql></think><final_sql>z</final_sql>", "z", None, 1),
+        ("I write <final_sql> then</think><final_sql>z</final_sql>", "z", None, 1),
+        ("<think>a</think><final_sql>y</final_sql></think><final_sql>z</final_sql>", "z", "stray tag", 1),
         ("<think >a</think><final_sql>z</final_sql>", "z", None, 1),
         ("", None, "no reasoning", 0),
     ],
@@ -69,7 +71,7 @@ def test_one_answer_after_reasoning_and_nothing_else(
         ("<think>17?</think> 18", " 18", "17?", None),
         ("17?</think> 18", " 18", "17?", None),
         ("17 <think>no</think> 18", " 18", "no", "text outside"),
-        ("<think>a</think> 17 </think> 18", " 18", " 17 ", "stray tag"),
+        ("<think>a</think> 17 </think> 18", " 18", "a 17 ", "stray tag"),
         ("<think>18", None, "", "unclosed tag"),
         ("<think>18</think>", None, "18", "no answer"),
         ("18 <think>", None, "", "unclosed tag"),
@@ -113,9 +115,25 @@ def test_steps_are_kept_in_order_and_observations_are_not_the_models_text() -> N
     assert layout.characters == len(transcript.model_text)
 
 
-def test_a_step_survives_reasoning_that_was_never_opened() -> None:
-    layout = read("<intermediate_sql>one</intermediate_sql>hm</think><final_sql>z</final_sql>", STEPWISE)
-    assert (layout.steps, layout.reasoning, layout.defect) == (("one",), "hm", "stray tag")
+def test_a_step_of_a_turn_that_reasons_on_was_only_thought_of_and_one_that_was_answered_stays() -> None:
+    thought = "Try <intermediate_sql>one</intermediate_sql>?</think><final_sql>z</final_sql>"
+    assert read(thought, STEPWISE).steps == ()
+    transcript = Transcript(
+        segments=(
+            Segment(author="model", text="<intermediate_sql>one</intermediate_sql>"),
+            Segment(author="environment", text="<result>1</result>"),
+            Segment(author="model", text="<final_sql>no</final_sql></think><final_sql>z</final_sql>"),
+        )
+    )
+    layout = read_layout(transcript, STEPWISE)
+    assert (layout.steps, layout.answer, layout.defect) == (("one",), "z", None)
+
+
+def test_a_step_survives_reasoning_that_was_closed_twice() -> None:
+    layout = read(
+        "<think>a</think><intermediate_sql>one</intermediate_sql>hm</think><final_sql>z</final_sql>", STEPWISE
+    )
+    assert (layout.steps, layout.reasoning, layout.defect) == (("one",), "ahm", "stray tag")
 
 
 @given(st.sampled_from(ALL_TAGS), st.lists(st.sampled_from(PIECES), max_size=14))
@@ -153,6 +171,7 @@ def test_a_megabyte_of_tags_is_read_once(tag: str) -> None:
         ({"answer": ""}, ["''"]),
         ({"answer": "a", "reasoning": "a"}, ["twice"]),
         ({"must_reason": True}, ["tags.reasoning"]),
+        ({"observation": "result"}, ["tags.step"]),
     ],
 )
 def test_tags_that_mean_nothing_are_refused(options: dict, words: list[str]) -> None:

@@ -215,8 +215,9 @@ def test_reex_sql_leaves_out_answers_whose_exact_match_is_not_known() -> None:
 
 
 json_verdicts = st.builds(
-    lambda is_parsed, extra, is_valid, progress, structure, f1, tokens: JsonVerdict(
+    lambda is_parsed, extra, is_valid, is_equal, progress, structure, f1, tokens: JsonVerdict(
         answer="{",
+        is_correct=is_parsed and is_valid and is_equal and not extra,
         is_parsed=is_parsed,
         has_extra_text=extra,
         is_valid=is_parsed and is_valid,
@@ -225,6 +226,7 @@ json_verdicts = st.builds(
         f1=f1 if is_parsed else 0.0,
         layout=Layout(tokens=tokens),
     ),
+    st.booleans(),
     st.booleans(),
     st.booleans(),
     st.booleans(),
@@ -243,8 +245,8 @@ def test_rl_struct(verdict: JsonVerdict) -> None:
         2 * verdict.structure
         + 1 * (verdict.is_parsed and not verdict.has_extra_text)
         + 3 * verdict.is_parsed
-        + 3 * verdict.f1 * verdict.is_valid
-        + 1 * within_limit * verdict.is_valid
+        + 3 * verdict.f1 * (verdict.is_valid and not verdict.has_extra_text)
+        + 1 * within_limit * verdict.is_correct
     )
     assert worth("rl_struct", verdict) == pytest.approx(original / 10)
 

@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from decoding.models import ModelConfig, load_model
 
+ROOT = Path(__file__).resolve().parents[2]
+
 Train = Callable[..., Path]
 
 
@@ -105,3 +107,28 @@ def test_wandb_offline_asks_nothing_and_gets_a_curve_for_every_part_and_the_tran
     content = json.loads(tables[-1].read_text())
     assert content["columns"] == ["step", "task", "reward", "parts", "error", "unjudged", "completion"]
     assert content["data"]
+
+
+def test_a_preset_of_the_literature_is_one_flag_and_the_tags_that_it_needs(train: Train) -> None:
+    tags = "{reasoning: think, step: intermediate_sql, observation: result, answer: final_sql}"
+    options = f"{{tags: {tags}, executor: {{facts: [parsed]}}}}"
+    reward = ["--reward", str(ROOT / "configs" / "rewards" / "reex_sql.yaml")]
+    run = train("sql.yaml", *reward, "--environment.options", options)
+    steps = lines(run / "metrics.jsonl")
+    for part in ("format", "exact", "execution", "entity_match", "exploration"):
+        assert all(f"rewards/{part}" in step for step in steps), part
+
+
+def test_a_preset_without_its_tags_is_refused_before_anything_is_written(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        train(
+            "sql.yaml",
+            "--reward",
+            str(ROOT / "configs" / "rewards" / "reasoning_sql.yaml"),
+            "--environment.options",
+            "{tags: {reasoning: null}}",
+        )
+    message = capsys.readouterr().err
+    assert "'format' needs environment.options.tags" in message and not (tmp_path / "runs").exists(), message

@@ -1,18 +1,22 @@
-"""What training logs of its rewards: a rate for each reason why an answer was not judged."""
+"""What training logs of its rewards: each part, and why answers have no reward."""
 
 from collections import defaultdict
 from statistics import mean
 
 from decoding.rollout import Rollout
 from envs.json.environment import JsonEnvironment
+from envs.json.verdict import JsonVerdict
 from envs.task import Task
 from envs.transcript import Transcript
 from envs.verdict import Verdict
 from rewards.composite import Composite
 from rewards.configuration import PartConfig, RewardConfig
-from train.trainer import ScoredRollout, _reward_functions
+from train.trainer import ScoredRollout, _reason, _reward_functions
 
-COMPOSITE = Composite(JsonEnvironment(), RewardConfig(parts={"correct": PartConfig(weight=1.0)}))
+PARTS = {"valid": PartConfig(weight=1.0), "content": PartConfig(weight=3.0, gate="valid")}
+COMPOSITE = Composite(JsonEnvironment(), RewardConfig(parts=PARTS))
+RIGHT = JsonVerdict(answer="x", is_valid=True, f1=1.0)
+HALF = JsonVerdict(answer="x", is_valid=True, f1=0.5)
 
 
 def scored(verdict: Verdict) -> ScoredRollout:
@@ -29,18 +33,24 @@ def scored(verdict: Verdict) -> ScoredRollout:
     return ScoredRollout(task=Task(id="1"), rollout=rollout, score=COMPOSITE.score(verdict))
 
 
-def test_each_reason_for_a_missing_verdict_is_a_rate_of_its_own() -> None:
+def test_each_part_is_a_curve_and_what_was_not_judged_is_in_none() -> None:
     logged: dict[str, list[float]] = defaultdict(list)
     (reward,) = _reward_functions(COMPOSITE, "sum")
+    answers = [scored(verdict) for verdict in (RIGHT, HALF, JsonVerdict(unjudged="deadline"))]
+    assert reward(scored=answers, log_metric=lambda name, value: logged[name].append(value)) == [1.0, 0.625, None]
+    assert (mean(logged["rewards/valid"]), mean(logged["rewards/content"])) == (1.0, 0.75)
+    assert mean(logged["unjudged"]) == 1 / 3
 
-    def log(name: str, value: float) -> None:
-        logged[name].append(value)
 
-    right = Verdict(answer="x", is_correct=True)
-    first = [right, Verdict(unjudged="database: 'a' is locked"), Verdict(unjudged="database: 'b' is gone"), right]
-    values = reward(scored=[scored(verdict) for verdict in first], log_metric=log)
-    assert values == [1.0, None, None, 1.0]
-    assert (mean(logged["unjudged"]), mean(logged["unjudged/database"])) == (0.5, 0.5)
-    logged.clear()
-    reward(scored=[scored(verdict) for verdict in (right, Verdict(unjudged="deadline"))], log_metric=log)
-    assert (mean(logged["unjudged/database"]), mean(logged["unjudged/deadline"])) == (0.0, 0.5)
+def test_parts_that_are_normalised_apart_are_functions_that_pay_behind_their_gates() -> None:
+    valid, content = _reward_functions(COMPOSITE, "parts")
+    answers = [scored(verdict) for verdict in (HALF, JsonVerdict(answer="x", f1=1.0), JsonVerdict(unjudged="deadline"))]
+    assert (valid.__name__, content.__name__) == ("valid", "content")
+    assert valid(scored=answers, log_metric=lambda name, value: None) == [1.0, 0.0, None]
+    assert content(scored=answers) == [0.5, 0.0, None]
+
+
+def test_the_reason_names_what_the_judge_said_or_the_part_that_says_nothing() -> None:
+    assert _reason(scored(RIGHT)) is None
+    assert _reason(scored(JsonVerdict(unjudged="database: 'a' is locked"))) == "database"
+    assert _reason(scored(JsonVerdict(answer="x", is_valid=True))) == "part content"

@@ -14,7 +14,8 @@ NEVER = UnjudgedLimit(share=1.0)
 
 
 def counts(answers: int = 8, unjudged: dict[str, int] | None = None, **sums: tuple[float, int]) -> BatchCounts:
-    return BatchCounts(answers=answers, unjudged=unjudged or {}, sums=sums)
+    reasons: list[str | None] = [reason for reason, count in (unjudged or {}).items() for _ in range(count)]
+    return BatchCounts(reasons=(*reasons, *[None] * (answers - len(reasons))), sums=sums)
 
 
 def test_the_mean_is_that_of_all_processes_and_follows_the_latest_batches() -> None:
@@ -45,14 +46,21 @@ def test_training_stops_when_more_than_the_share_of_the_window_is_unjudged() -> 
     assert "\n" not in message and all(word in message for word in expected), message
 
 
-def test_only_the_latest_answers_count() -> None:
+def test_exactly_the_latest_answers_of_a_window_count_however_large_the_batches() -> None:
     state = RewardState(UnjudgedLimit(share=0.25, window=32))
     for step in range(50):
         state.update([counts(unjudged={"deadline": 2})], step=step)  # a quarter, for ever
-    state.update([counts(unjudged={})], step=50)
-    state.update([counts(unjudged={"deadline": 4})], step=51)
+    state.update([counts(answers=100)], step=50)
+    state.update([counts(answers=24), counts(answers=4, unjudged={"deadline": 4})], step=51)
+    state.update([counts(answers=4, unjudged={"deadline": 4})], step=52)
     with pytest.raises(TrainingStopped):
-        state.update([counts(unjudged={"deadline": 8})], step=52)
+        state.update([counts(answers=1, unjudged={"deadline": 1})], step=53)
+
+
+def test_each_reason_has_a_rate_over_all_processes_which_goes_down_again() -> None:
+    state = RewardState(NEVER)
+    assert state.update([counts(), counts(unjudged={"deadline": 1})], step=1) == {"deadline": 1 / 16}
+    assert state.update([counts(unjudged={"part exact": 4})], step=2) == {"deadline": 0.0, "part exact": 0.5}
 
 
 def test_a_share_of_1_never_stops() -> None:

@@ -54,6 +54,8 @@ class Judgement:
 
     is_correct: bool = False
     """The same result as the gold, on the database and on every database of the test suite."""
+    ended_its_worker: bool = False
+    """The worker had to be ended with the query: of the gold nothing is said here, nor of what the two share."""
     error: str | None = None
     """A category of ``envs.sql.databases.execution.QueryError``, or ``wrong result``."""
     message: str | None = None

@@ -74,4 +74,4 @@ def _failed(job: Job, category: str, message: str) -> Outcome:
         return QueryError(category=category, message=message)
     if isinstance(job, InspectJob):
         return Inspection(error=category)
-    return Judgement(is_parsed=True, error=category, message=message)
+    return Judgement(is_parsed=True, error=category, message=message, ended_its_worker=True)

@@ -212,10 +212,19 @@ def test_the_pairing_is_the_best_of_all(calls: list[Call], value: list[dict[str,
     best = max(
         # By position, with gaps: each gap is one more leaf of the value, and shared with nothing.
         ordered.precision * (leaves + len(calls)) + ordered.recall / 100
-        for order in itertools.permutations([*value, *[None] * len(calls)])
-        for ordered in [compare_calls(list(order), gold(*calls, is_ordered=True))]
+        for order in itertools.permutations([*value[: len(calls)], *[None] * len(calls)])
+        for ordered in [compare_calls([*order, *value[len(calls) :]], gold(*calls, is_ordered=True))]
     )
     assert found.precision * leaves + found.recall / 100 == pytest.approx(best)
+
+
+@given(st.lists(CALLS, min_size=1, max_size=3), GIVEN_CALLS, GIVEN_CALLS, st.booleans())
+def test_more_calls_than_there_should_be_never_earn_more(
+    calls: list[Call], value: list[dict[str, Any]], more: list[dict[str, Any]], is_ordered: bool
+) -> None:
+    full = (value * len(calls))[: len(calls)]
+    wanted = gold(*calls, is_ordered=is_ordered)
+    assert compare_calls([*full, *more], wanted).f1 <= compare_calls(full, wanted).f1
 
 
 def test_hostile_lists_of_calls_are_compared_in_time() -> None:

@@ -1,10 +1,6 @@
-"""The mathematics environment, with real worker processes."""
+"""The mathematics environment: verdicts on whole texts, with real worker processes."""
 
 import json
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,22 +9,27 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from envs.errors import ConfigurationError
+from envs.layout import Tags
 from envs.math.environment import MathEnvironment
 from envs.math.judge import MathVerdict
 from envs.math.task import MathTask
 from envs.transcript import Transcript
 
-ENVIRONMENT = MathEnvironment(deadline=1.5)
+ENVIRONMENT = MathEnvironment(deadline=3.0)
 
 
 def task(gold: str) -> MathTask:
     return MathTask(id="1", question="How many?", gold=gold)
 
 
-def judge(*pairs: tuple[str, str], environment: MathEnvironment = ENVIRONMENT) -> list[MathVerdict]:
-    verdicts = environment.judge([(task(gold), Transcript.of(f"So \\boxed{{{answer}}}.")) for gold, answer in pairs])
+def judge_texts(*pairs: tuple[str, str], environment: MathEnvironment = ENVIRONMENT) -> list[MathVerdict]:
+    verdicts = environment.judge([(task(gold), Transcript.of(text)) for gold, text in pairs])
     assert all(isinstance(verdict, MathVerdict) for verdict in verdicts)
     return verdicts  # type: ignore[return-value]
+
+
+def judge(*pairs: tuple[str, str], environment: MathEnvironment = ENVIRONMENT) -> list[MathVerdict]:
+    return judge_texts(*[(gold, f"So \\boxed{{{answer}}}.") for gold, answer in pairs], environment=environment)
 
 
 RIGHT = [
@@ -39,10 +40,24 @@ RIGHT = [
     (r"\sqrt{2}", r"\frac{2}{\sqrt{2}}"),
     (r"11\sqrt2", r"11\sqrt{2}"),
     ("(1,2)", "(1, 2)"),
+    ("(1,2)", "1, 2"),
     (r"\{1,2\}", r"\{2,1\}"),
+    (r"\{1,2\}", r"2 \text{ and } 1"),
     ("4343_6", "4343_{6}"),
     ("y=2x+1", "y=1+2x"),
+    ("y=2x+1", "f(x) = 2x+1"),
+    ("2x+1", "f(x) = 1+2x"),
     (r"\text{even}", "even"),
+    (r"\text{(A)}", r"\textbf{A}"),
+    (r"\sqrt{2}", r"\sqrt{2}\text{ cm}"),
+    (r"\sqrt{2}", r"\sqrt{2}cm"),
+    (r"\sqrt{2}", r"\sqrt{2} cm^2"),
+    (r"6\sqrt{2}\text{ square units}", r"6\sqrt{2}"),
+    (r"\arctan 2", r"\operatorname{arctan} 2"),
+    (r"\sqrt{2}", r"\sqrt{2} \approx 1.41"),
+    (r"\frac{\pi}{3}", "1.047198"),
+    ("x > 3", "(3, ∞)"),
+    ("(1+i)^2", "2i"),
 ]
 WRONG = [
     ("5", "6", "wrong value"),
@@ -52,10 +67,21 @@ WRONG = [
     ("5", r"\sqrt{25}", "not a number"),
     ("5", r"500\%", "wrong value"),
     ("(1,2)", r"\{1,2\}", "wrong value"),
+    ("(1,2)", "2,1", "wrong value"),
+    ("[1,2)", "[1,2]", "wrong value"),
     ("4343_6", "4343_2", "wrong value"),
+    ("4343_6", "4343", "wrong value"),
     (r"\sqrt{2}", r"x=1=\sqrt{2}", "chain"),
+    (r"\sqrt{2}", r"\sqrt{3} \neq \sqrt{2}", "chain"),
+    (r"\frac{\pi}{4}", r"\int_0^1 \frac{1}{1+x^2} dx", "unevaluated"),
     (r"\frac{1}{2^{99}}", r"\frac{1}{2^{98}}", "wrong value"),
+    (r"\frac{\pi}{2^{99}}", r"\frac{\pi}{2^{98}}", "wrong value"),
+    (r"\frac{\pi}{1000000}", "0.000003", "wrong value"),
+    (r"\sqrt{2}", r"\sqrt{2}\%", "wrong value"),
+    ("3c", "3d", "wrong value"),
     ("x+1", "x+2", "wrong value"),
+    ("|x-90|", "90-x", "wrong value"),
+    (r"\text{even}", r"\text{even or odd}", "wrong value"),
 ]
 
 
@@ -78,61 +104,113 @@ def test_an_answer_without_a_box_is_judged_and_not_correct() -> None:
     assert all(verdict.unjudged is None and not verdict.is_correct and verdict.is_truncated for verdict in verdicts)
 
 
-def test_bombs_end_within_the_deadline_and_the_good_answers_of_the_batch_are_scored() -> None:
-    bombs = ["9^{9^{9^9}}", "10^6!", r"2^{2^{2^{2^{2^2}}}}", "(" * 90 + "1" + ")" * 90]
-    cheap = ["9" * 20_000, "(" * 3_000 + "1" + ")" * 3_000, "9" * 190, "x" * 190, "{" * 50 + "}" * 50, "\x00", "\ud800"]
-    good = [(r"\sqrt{3}", r"\frac{3}{\sqrt{3}}"), ("5", "5")]
-    pairs = [(r"\sqrt{3}", bomb) for bomb in bombs] + [("7", text) for text in bombs + cheap] + good * 3
-    started = time.perf_counter()
-    verdicts = judge(*pairs)
-    assert time.perf_counter() - started < 60
-    assert [verdict.is_correct for verdict in verdicts] == [False] * (len(pairs) - 6) + [True] * 6
-    reasons = [verdict.unjudged for verdict in verdicts[: len(bombs)]]
-    assert set(reasons) <= {None, "deadline", "verifier crash"} and reasons.count("deadline") >= 2
-    assert all(verdict.unjudged is None for verdict in verdicts[len(bombs) :])
+def test_a_verdict_carries_its_layout_and_facts() -> None:
+    verdict = judge_texts(("5", r"<think>\boxed{9}</think>\boxed{4} no, \boxed{x = 5}"))[0]
+    assert isinstance(verdict, MathVerdict) and verdict.is_correct
+    assert verdict.layout.reasoning == r"\boxed{9}" and verdict.layout.defect is None
+    assert (verdict.boxes, verdict.is_number, verdict.is_string_equal) == (2, True, True)
+    assert verdict.gold_kind == "number" and verdict.answer == "x = 5"
+    equal, different = judge(("5", "5.0"), (r"\sqrt{2}", "5"))
+    assert (equal.is_string_equal, equal.is_correct) == (False, True)
+    assert (different.gold_kind, different.is_number, different.is_boxed) == ("expression", True, True)
 
 
-def test_any_thread_may_judge() -> None:
-    results: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(judge((r"\sqrt{2}", r"\frac{2}{\sqrt{2}}"))[0].is_correct))
-        for _ in range(4)
+def test_a_number_may_be_left_unevaluated_where_the_configuration_allows_it() -> None:
+    environment = MathEnvironment(canonical_number=False, deadline=3.0)
+    verdicts = judge(("5", "2+3"), ("5", r"\sqrt{25}"), ("5", "3=5"), ("5", "2+4"), ("5", "6"), environment=environment)
+    assert [verdict.is_correct for verdict in verdicts] == [True, True, False, False, False]
+
+
+def test_with_an_answer_tag_only_its_content_counts_boxed_or_not() -> None:
+    environment = MathEnvironment(tags=Tags(reasoning="think", answer="answer"), deadline=3.0)
+    texts = {
+        "<think>a</think><answer>5</answer>": (True, None),
+        r"<answer>So \boxed{5}.</answer>": (True, None),
+        "<answer>**5**</answer>": (True, None),
+        "<answer>$5$</answer>": (True, None),
+        "<answer>It is 5.</answer>": (False, "not a number"),
+        r"\boxed{5}": (False, "no answer"),
+        r"<think><answer>5</answer></think>": (False, "no answer"),
+        r"<answer>5</answer><answer>6</answer>": (False, "wrong value"),
+        r"<answer>\boxed{5</answer>": (False, "no box"),
+        f"<answer>{'5' * 201}</answer>": (False, "too long"),
+    }
+    verdicts = judge_texts(*[("5", text) for text in texts], environment=environment)
+    assert [(verdict.is_correct, verdict.error) for verdict in verdicts] == list(texts.values())
+
+
+def test_tags_come_as_a_mapping_from_a_configuration() -> None:
+    environment = MathEnvironment(tags={"reasoning": "plan_out", "answer": "answer"})  # type: ignore[arg-type]
+    assert environment.tags == Tags(reasoning="plan_out", answer="answer")
+    with pytest.raises(ConfigurationError, match="math"):
+        MathEnvironment(tags={"reasonning": "think"})  # type: ignore[arg-type]
+
+
+def test_a_gold_that_cannot_be_read_is_defective_whatever_is_answered() -> None:
+    golds = ["11:15 a.m.", r"\{x \mid x>3\}", r"\frac{1}{}", "np.arcsin(10/13)"]
+    verdicts = judge(*[(gold, gold) for gold in golds], *[(gold, r"\sqrt{2}") for gold in golds])
+    assert {verdict.unjudged for verdict in verdicts} == {"defective gold"}
+
+
+def test_golds_as_datasets_write_them_are_correct_answers_to_themselves() -> None:
+    golds = [
+        r"\left( 3, \frac{\pi}{2} \right)",
+        r"p - q",
+        r"\frac{14}{3}",
+        r"\text{Evelyn}",
+        r"6 - 5i",
+        r"\dfrac{9}{7}",
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [True] * 4
+    golds += [r"\begin{pmatrix} 1/3 \\ 2/3 \end{pmatrix}", r"x \in [-2,7]", "1,-2", r"\text{(C)}", r"3 \pm 2 \sqrt{2}"]
+    golds += [r"(-\infty, 2) \cup (3, \infty)", r"4210_{5}", "90^\\circ", r"x^3+3x-6", r"\$32,\!348", "10\\%", r"\pi"]
+    golds += [r"\left\{-1, 2\right\}", r"y = \frac{3}{2}x - 1", r"\emptyset", "(5,\\infty)", r"11\sqrt2", "3R^2"]
+    episodes = [(task(gold), Transcript.of(ENVIRONMENT.reference(task(gold)))) for gold in golds]
+    verdicts = ENVIRONMENT.judge(episodes)
+    assert [gold for gold, verdict in zip(golds, verdicts, strict=True) if not verdict.is_correct] == []
 
 
-def test_a_script_without_a_main_guard_may_judge_and_ends(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "print('loaded', flush=True)\n"
-        "from envs.math.verification import verify\n"
-        "print(verify([('x+1', '1+x')], workers=1, deadline=5)[0])\n"
-        "import sys; print('sympy' in sys.modules)\n"
-    )
-    root = Path(__file__).resolve().parents[3]
-    command = [sys.executable, str(script)]
-    done = subprocess.run(command, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines() == ["loaded", "Verification(error=None, unjudged=None)", "False"], done.stderr
-
-
-def test_the_reference_is_correct() -> None:
-    episodes = [(task(gold), Transcript.of(ENVIRONMENT.reference(task(gold)))) for gold in ("5", r"\frac{\pi}{2}")]
-    assert all(verdict.is_correct for verdict in ENVIRONMENT.judge(episodes))
-
-
-def test_prompts_ask_for_a_number_only_when_the_gold_is_one() -> None:
+def test_the_default_prompt_has_not_changed() -> None:
     (number,), (expression,) = ENVIRONMENT.prompt(task("5")), ENVIRONMENT.prompt(task("x+1"))
-    assert "number" in number["content"] and "number" not in expression["content"]
-    assert number["content"].endswith("\n\nHow many?") and r"\boxed{}" in number["content"]
+    assert number["content"] == (
+        "Solve the problem step by step. End with the final answer, a number without its unit, in \\boxed{}."
+        "\n\nHow many?"
+    )
+    assert expression["content"] == (
+        "Solve the problem step by step. End with the final answer alone in \\boxed{}.\n\nHow many?"
+    )
+
+
+def test_a_prompt_asks_for_the_tags() -> None:
+    environment = MathEnvironment(tags=Tags(reasoning="think", must_reason=True, answer="answer"))
+    (message,) = environment.prompt(task("5"))
+    assert message["content"].endswith(
+        "Reason inside <think></think>, then give the final answer inside <answer></answer>.\n\nHow many?"
+    )
 
 
 def test_the_grammar_holds_one_box_with_a_number_at_the_end() -> None:
-    tokenizer, grammar = LLTokenizer("byte"), ENVIRONMENT.grammar(task("5"))
-    assert grammar is not None and ENVIRONMENT.grammar(task("x+1")) is None
+    accepts = acceptor(ENVIRONMENT)
+    assert ENVIRONMENT.grammar(task("x+1")) is None
+    assert all(map(accepts, ["a\nb \\boxed{18}", "\\boxed{-1.5}", "\\box {} \\boxed{3/4}"]))
+    assert not any(
+        map(accepts, ["\\boxed{3} \\boxed{5}", "\\boxed{5}.", "5", "\\boxed{x}", "\\boxed{}", "\\boxed{05}"])
+    )
+
+
+def test_the_grammar_ends_in_the_answer_tag_where_there_is_one() -> None:
+    accepts = acceptor(MathEnvironment(tags=Tags(reasoning="think", answer="answer")))
+    assert all(map(accepts, [r"<think>a</think><answer>\boxed{18}</answer>", r"<answer>\boxed{-1.5}</answer>"]))
+    assert not any(
+        map(
+            accepts, [r"\boxed{5}", r"<answer>5</answer>", r"<answer>\boxed{5}</answer>.", r"<answer><answer>\boxed{5}"]
+        )
+    )
+    assert MathEnvironment(tags=Tags(reasoning="think", must_reason=True)).grammar(task("5")) is None
+
+
+def acceptor(environment: MathEnvironment) -> Callable[[str], bool]:
+    tokenizer, grammar = LLTokenizer("byte"), environment.grammar(task("5"))
+    assert grammar is not None
     compiled = LLMatcher.grammar_from_lark(grammar.source)
     assert LLMatcher.validate_grammar(compiled, tokenizer) == ""
 
@@ -140,13 +218,29 @@ def test_the_grammar_holds_one_box_with_a_number_at_the_end() -> None:
         matcher, tokens = LLMatcher(tokenizer, compiled), tokenizer.tokenize_bytes(text.encode())
         return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
 
-    assert all(map(accepts, ["a\nb \\boxed{18}", "\\boxed{-1.5}", "\\box {} \\boxed{3/4}"]))
-    assert not any(
-        map(accepts, ["\\boxed{3} \\boxed{5}", "\\boxed{5}.", "5", "\\boxed{x}", "\\boxed{}", "\\boxed{05}"])
-    )
+    return accepts
 
 
-@pytest.mark.parametrize("options", [{"workers": 0}, {"deadline": 0}, {"deadline": float("nan")}])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        Tags(reasoning="think"),
+        Tags(reasoning="think", must_reason=True),
+        Tags(answer="answer"),
+        Tags(reasoning="think", must_reason=True, plan="plan", answer="answer"),
+    ],
+)
+def test_the_reference_is_correct_and_laid_out_as_asked(tags: Tags) -> None:
+    environment = MathEnvironment(tags=tags)
+    episodes = [(task(gold), Transcript.of(environment.reference(task(gold)))) for gold in ("5", r"\frac{\pi}{2}")]
+    for verdict in environment.judge(episodes):
+        assert verdict.is_correct and verdict.layout.defect is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"workers": 0}, {"deadline": 0}, {"deadline": float("nan")}, {"tags": Tags(step="run", observation="result")}],
+)
 def test_a_meaningless_option_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         MathEnvironment(**options)
@@ -158,14 +252,7 @@ def test_labelled_variants_of_real_golds_are_judged_right(dataset_directory: Cal
     pairs, labels = [], []
     for gold in golds:
         number = int(gold)
-        right = [
-            gold,
-            f"{number:,}",
-            f"{number}.00",
-            f"x = {number}",
-            f"\\frac{{{2 * number}}}{{2}}",
-            f"{number}\\text{{ km}}",
-        ]
+        right = [gold, f"{number:,}", f"{number}.00", f"x = {number}", f"\\frac{{{2 * number}}}{{2}}", f"{number} km"]
         wrong = [
             str(number + 1),
             str(-number or 1),

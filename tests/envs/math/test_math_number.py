@@ -44,6 +44,18 @@ from envs.math.number import is_equal, plain_number
         (r"90^\circ", "90"),
         (r"\text{18}", "18"),
         (r"\mathbf{18}", "18"),
+        ("**18**", "18"),
+        ("１８", "18"),
+        ("1\u200b8", "18"),
+        ("\ufeff18", "18"),
+        ("–18", "-18"),
+        ("€18", "18"),
+        ("18 square feet", "18"),
+        ("18 cm^2", "18"),
+        (r"20^\circ\text{C}", "20"),
+        (r"\text{Area} = 12", "12"),
+        ("f(x) = 12", "12"),
+        (r"\angle ABC = 60^\circ", "60"),
     ],
 )
 def test_a_number_is_read_exactly(text: str, value: str) -> None:
@@ -57,6 +69,33 @@ def test_a_number_is_read_exactly(text: str, value: str) -> None:
     "text",
     ["", "-", ".", "|", "--5", "1/0", "1/2/3", "12 34", "12,34", "1,2", "(1,2)", "3=5", "x=3=5", "3 - 1", "2+3", "5!"]
     + [r"\sqrt{25}", "2^3", "9^{9^{9^9}}", "5i", "5x", r"5\pi", r"\frac{1}{2}x", "4343_6", "½", "²", "٣", "0x10"]
+    + [
+        "5 (or 6)",
+        r"\{5, 6\}",
+        "5-6",
+        "5–6",
+        r"\pm 5",
+        r"\approx 5",
+        r"5 \neq 6",
+        "5 < 6",
+        "5..6",
+        "5 5",
+        "[5]",
+        "5; 6",
+    ]
+    + ["5 dozen", r"5\text{ dozen}", "5 Million", "5 bn", r"5\text{k}", "5 thousand", "5 hundredths", "5 squared"]
+    + ["5 factorial", "5 point five", "five", "5 minus 2", "\u202e5", "5\x00", "٥", "𝟓", "①", "5\u0336", "5 / 0"]
+    + [
+        r"\text{5 or 6}",
+        r"5\text{ or }6",
+        r"5\,\text{or}\,6",
+        "5 and 6",
+        "5, 6",
+        "5,6",
+        r"\frac{5}{1}{6}",
+        "5%6",
+        "5_6",
+    ]
     + ["5 or more", r"5 \text{ or maybe } 6", "5 million", r"5\text{ thousand}", "18 dollars and fifty cents"]
     + [
         r"18\text{ and a half}",

@@ -1,0 +1,87 @@
+r"""Answers that cost a verifier time or memory: none equals the gold. Used by ``math_verifier.py`` and by tests."""
+
+GOLD = r"\sqrt{3}+x"
+"""An expression, so that nothing is refused for not being a number."""
+
+POWERS = [
+    "9^{9^{9^9}}",
+    r"2^{2^{2^{2^{2^2}}}}",
+    "10^{10^{10}}",
+    "10^{10^{100}}",
+    r"(-1)^{10^{10^{10}}}",
+    r"3^{10^9}",
+    r"x^{x^{x^{x^{x^{x^{x}}}}}}",
+    r"(x+1)^{10^6}",
+    r"(x+y+z+w)^{200}",
+    r"(1+\frac{1}{10^9})^{10^{15}}",
+    r"7^{7^{7^7}} - 7^{7^{7^7}} + 1",
+    r"0.5^{10^{12}}",
+    r"e^{e^{e^{e^{e^{9}}}}}",
+    r"\left(\frac{2}{3}\right)^{10^9}",
+    r"i^{10^{10^9}}",
+]
+FACTORIALS = [
+    "10^6!",
+    "(10^7)!",
+    "9!!!!!!",
+    "(9!)!",
+    "((5!)!)!",
+    r"\binom{10^9}{10^8}",
+    r"\binom{10^{12}}{5 \cdot 10^{11}}",
+    r"\frac{(10^6)!}{(10^6-1)!}",
+    r"\Gamma(10^9)",
+    "170!^{170!}",
+]
+SUMS = [
+    r"\sum_{k=1}^{10^8} \frac{1}{k}",
+    r"\sum_{k=1}^{10^9} \sum_{j=1}^{10^9} kj",
+    r"\sum_{k=1}^{100000} k!",
+    r"\prod_{k=1}^{10^7} (k+x)",
+    r"\prod_{k=1}^{1000} \prod_{j=1}^{1000} (x+k^j)",
+    r"\int_0^{10} e^{e^{\sin(x^9)}} dx",
+    r"\int \frac{\sin(x^7)}{\ln(\cos x)} dx",
+    r"\lim_{n \to \infty} \frac{n!}{n^{n^n}}",
+    r"\zeta(10^9)",
+    r"\sum_{n=1}^{\infty} \frac{1}{n^{n^n}}",
+]
+SHAPES = [
+    "9" * 20_000,
+    "9" * 190,
+    "0." + "3" * 190,
+    "(" * 3_000 + "1" + ")" * 3_000,
+    "(" * 90 + "1" + ")" * 90,
+    "{" * 90 + "x" + "}" * 90,
+    "$" * 30_000,
+    r"\frac{1}{1+" * 15 + "x" + "}" * 15,
+    r"\sqrt{1+" * 22 + "x" + "}" * 22,
+    "-" * 190 + "1",
+    "x" * 190,
+    "|" * 190,
+    "x^" * 90 + "x",
+    "a_" * 90 + "a",
+    "1," * 90 + "2",
+    "1+" * 90 + "1",
+    "1<" * 90 + "2",
+    r"\sin" * 45 + " x",
+    "!" * 150,
+    r"\left" * 30,
+    r"\frac" * 40,
+]
+ALGEBRA = [
+    r"\begin{vmatrix}a&b&c&d&e\\f&g&h&j&k\\l&m&n&o&p\\q&r&s&t&u\\v&w&x&y&z\end{vmatrix}",
+    r"\begin{pmatrix}x&1\\1&y\end{pmatrix}^{10^6}",
+    r"\begin{pmatrix}1&1\\1&0\end{pmatrix}^{10^9}",
+    r"\begin{pmatrix}a&b&c\\d&e&f\\g&h&k\end{pmatrix}^{-9}",
+    r"\frac{(x+1)^{900}-(x-1)^{900}}{(x+2)^{900}}",
+    r"(a+b+c+d+e+f)^{60} - (f+e+d+c+b+a)^{60}",
+    r"\sqrt{x+\sqrt{x+\sqrt{x+\sqrt{x+\sqrt{x+\sqrt{x}}}}}}^{99}",
+    r"\gcd(10^{10^8}, 10^{10^8}-1)",
+    r"10^{10^8} \mod 7",
+    r"\sin(10^{10^{10}})",
+    r"\log_{2}(10^{10^{10}})",
+    r"\tan(\tan(\tan(\tan(\tan(\tan(\tan(\tan(x+10^{99})))))))))",
+    r"\lfloor 10^{10^8} \cdot \pi \rfloor",
+    r"x^{99}+x^{98}+x^{97}=x^{96}+\sin x",
+    r"\sin(x^5)>\cos(x^7)+x^{9}",
+]
+BOMBS = [*POWERS, *FACTORIALS, *SUMS, *SHAPES, *ALGEBRA]

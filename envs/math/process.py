@@ -1,0 +1,87 @@
+"""One verifier process, as the parent sees it.
+
+Started with a command of its own instead of ``multiprocessing``: neither the training script nor torch is imported
+again, nothing depends on how the parent was started, and no memory of the parent is copied. When the parent dies, the
+socket closes and the process ends, at the latest when the deadline of its present pair does.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+from envs.math.worker import OUTCOMES, READY
+
+_COMMAND = "import sys; from envs.math.worker import main; main(int(sys.argv[1]), float(sys.argv[2]))"
+_MEANINGS = {code: outcome for outcome, code in OUTCOMES.items()}
+
+START_SECONDS = 120.0
+"""What starting may take on a busy machine: it imports sympy."""
+GRACE_SECONDS = 5.0
+"""How long after its deadline a process may keep silent that ends itself at the deadline: it was stopped (SIGSTOP)."""
+
+
+class VerifierProcess:
+    """A running verifier and the connection to it."""
+
+    def __init__(self, deadline: float) -> None:
+        self._patience = deadline + GRACE_SECONDS
+        self._connection, child = socket.socketpair()
+        with child:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _COMMAND, str(child.fileno()), str(deadline)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(child.fileno(),),
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def wait_until_ready(self) -> bool:
+        """Waits for the imports; False when the process died of them."""
+        self._connection.settimeout(START_SECONDS)
+        return self._receive() == READY
+
+    def compare(self, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+        """The outcomes of (gold, answer) pairs, each as soon as it is known. Ends early when the process died."""
+        self._connection.settimeout(self._patience)
+        try:
+            self._connection.sendall(json.dumps(pairs).encode() + b"\n")
+        except OSError:
+            return
+        missing = len(pairs)
+        while missing and (codes := self._receive()):
+            for code in codes:
+                yield _MEANINGS[bytes([code])]
+            missing -= len(codes)
+
+    def end(self) -> int:
+        """Ends the process if it runs. Returns the signal that ended it; 0 when none did."""
+        self.close()
+        try:
+            self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
+        return max(0, -self._process.returncode)
+
+    def kill(self) -> None:
+        """Kills the process, stopped or not."""
+        self._process.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Closes this process's end of the connection."""
+        self._connection.close()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv(1 << 16)
+        except OSError:  # it died, or keeps silent for too long
+            return b""
