@@ -3,18 +3,19 @@
     python benchmarks/reward_pipeline.py
     python benchmarks/reward_pipeline.py --spider DIRECTORY --gsm8k DIRECTORY     # real tasks in place of bundled ones
 
-A batch is 64 tasks with 8 answers each, as a step of training would bring it: reasoning, then the gold, answers to other
-tasks, answers cut off, garbled and with text around them, and repetitions, as groups have them. Judging and the composite
-reward of ``configs/json.yaml``, ``math.yaml`` and ``sql.yaml`` are timed together. Every pass draws its answers anew;
-right ones come again, and what environments remember of them helps, as it does in training. Golds have been judged once,
-as they are when tasks are loaded, and workers run.
+A batch is 64 tasks with 8 answers each, as a step of training would bring it: reasoning, then the gold, answers to
+other tasks, answers cut off, garbled and with text around them, and repetitions, as groups have them. Judging and the
+composite reward of ``configs/json.yaml``, ``math.yaml`` and ``sql.yaml`` are timed together. Every pass draws its
+answers anew; right ones come again, and what environments remember of them helps, as it does in training. Golds have
+been judged once, as they are when tasks are loaded, and workers run.
 
-Then a real step of training is made, by ``train/grpo.py``'s own code, with the model of the quickstart, on this machine;
-its cost without judging, for as many completions as the batch has, is what scoring is a share of. A step of a faster
-machine is shorter: ``shortest_step_s`` is the step of 512 completions of which scoring would be 2 %.
+Then a real step of training is made, by ``train/grpo.py``'s own code, with the model of the quickstart, on this
+machine; its cost without judging, for as many completions as the batch has, is what scoring is a share of. A step of a
+faster machine is shorter: ``shortest_step_s`` is the step of as many completions of which scoring would be 2 %.
 
 The last line is one JSON object with, for each environment: ``per_s`` (completions judged and scored a second),
-``score_s`` (seconds for the batch), ``step_s``, ``share`` = score_s / (score_s + step_s), ``shortest_step_s``, ``unjudged``.
+``score_s`` (seconds for the batch), ``step_s``, ``share`` = score_s / (score_s + step_s), ``shortest_step_s`` and
+``unjudged``.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
-from data.registry import DataConfig, load_tasks, make_reader
+from data.registry import load_tasks, make_reader
 from envs.configuration import exit_with, parse
 from envs.environment import Environment
 from envs.errors import ConfigurationError

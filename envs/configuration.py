@@ -18,7 +18,7 @@ import jsonargparse
 import yaml
 
 from envs.configuration_keys import explain, one_line, require_known_keys
-from envs.errors import ConfigurationError
+from envs.errors import ConfigurationError, own_cause
 
 ConfigT = TypeVar("ConfigT")
 
@@ -71,6 +71,8 @@ def parse(
         values = parser.parse_args(list(arguments))
         config = parser.instantiate(values)
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        if (own := own_cause(error)) is not None:
+            raise ConfigurationError(str(own)) from error
         raise ConfigurationError(explain(str(error), config_type)) from error
     names = [field.name for field in dataclasses.fields(config_type)]  # type: ignore[arg-type]
     made = config_type(**{name: config[name] for name in names})

@@ -106,12 +106,14 @@ def _refuse_classes(value: Any, path: tuple[str, ...]) -> None:
 
 def explain(message: str, config_type: Any) -> str:
     """A message of jsonargparse as one line: which key, what it was given, what it expects."""
+    keys = re.findall(r'Parser key "([^"]+)"', message)
     missing = re.search(r"the following arguments are required: (.*)", message)
+    if missing and keys:
+        return f"'{'.'.join(dict.fromkeys(keys))}' lacks '{missing.group(1)}'"
     if missing:
         names = missing.group(1).split(", ")
         flags = " ".join(f"--{name} ..." for name in names)
         return f"the configuration lacks '{', '.join(names)}'; set it in the file or with {flags}"
-    keys = re.findall(r'Parser key "([^"]+)"', message)
     given = re.search(r"(?:Got|Given) value: (.*)", message)
     expected = _hint_at(config_type, [part for key in dict.fromkeys(keys) for part in key.split(".")])
     if not keys or not given or expected is None:
@@ -145,9 +147,17 @@ def _mapping_member(hint: Any) -> Any | None:
     return arguments[1] if is_mapping else None
 
 
+def _sequence_member(hint: Any) -> Any | None:
+    """The type of a sequence's entries; None when ``hint`` is no sequence."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    return arguments[0] if origin in (list, tuple, collections.abc.Sequence) and arguments else None
+
+
 def _hint_at(hint: Any, path: Sequence[str]) -> Any | None:
     """The type of the value at a path of field names and mapping keys (the latter may be left out)."""
     for part in path:
+        if (item := _sequence_member(hint)) is not None:
+            hint = item
         section, _ = _dataclass_in(hint)
         member = _mapping_member(hint)
         inner, _ = _dataclass_in(member)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from envs.configuration_keys import explain, require_known
-from envs.errors import ConfigurationError, nearest
+from envs.errors import ConfigurationError, nearest, own_cause
 
 ComponentT = TypeVar("ComponentT")
 
@@ -59,17 +59,7 @@ def _typed(subject: str, component: Callable[..., ComponentT], options: Mapping[
         require_known(component, plain, ())
         values = parser.instantiate(parser.parse_object(plain))
     except (jsonargparse.ArgumentError, ConfigurationError, TypeError, ValueError) as error:
-        if (own := _own_cause(error)) is not None:
+        if (own := own_cause(error)) is not None:
             raise ConfigurationError(f"{subject}: {own}") from error
         raise ConfigurationError(f"{subject}: {explain(str(error), component)}") from error
     return {**made, **{option: values[option] for option in plain}}
-
-
-def _own_cause(error: BaseException) -> ConfigurationError | None:
-    """The refusal of a nested dataclass, which jsonargparse wraps when the field may also be null."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ConfigurationError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None

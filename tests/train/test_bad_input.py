@@ -132,3 +132,30 @@ def spider_directory(directory: Path, *, good: int, broken: int) -> Path:
     (directory / "tables.json").write_text("[]")
     shutil.copy(directory / "dev.json", directory / "train_others.json")
     return directory
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (["--reward.parts", "{correct: {weight: null}}"], "'reward.parts' lacks 'weight'"),
+        (["--reward.clamp", "{wrong_at_most: 0.4}"], "'reward.clamp' lacks 'right_at_least'"),
+        (["--reward.clamp", "{wrong_at_most: 0.6, right_at_least: 0.5}"], "wrong_at_most < right_at_least"),
+        (
+            ["--reward.parts", "{correct: {weight: 1, schedule: [{step: 0.5, factor: 1}]}}"],
+            "'step' is '0.5'; expected an integer",
+        ),
+        (
+            ["--reward.parts", "{valid: {weight: 1, pace: {part: correct, opens_at: 1, full_at: 0}}}"],
+            "pace of 'correct': opens_at is 1.0",
+        ),
+        (["--reward.parts", "{length: {weight: 1}}"], "'length' needs the option 'limit'"),
+        (["--reward.parts", "{length: {weight: 1, options: {limt: 5}}}"], "'limt' of reward 'length'; did you mean"),
+        (["--reward", "no/such/file.yaml"], "'reward' is 'no/such/file.yaml'; expected a section of keys, or a file"),
+        (["--reward.normalization", "parts", "--trainer.scale_rewards", "none"], "trainer.scale_rewards='none'"),
+        (["--trainer.restore_callback_states_from_checkpoint", "true"], "always restored"),
+    ],
+)
+def test_a_reward_that_cannot_be_meant_is_refused_with_its_key(
+    flags: list[str], names: str, refusal: Callable[..., str]
+) -> None:
+    assert names in refusal("json.yaml", *flags)
