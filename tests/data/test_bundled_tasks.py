@@ -31,12 +31,12 @@ def json_tasks(split: Split, **options: object) -> list[JsonTask]:
 @pytest.mark.parametrize(("name", "reader"), READERS)
 def test_every_gold_answer_is_worth_1_in_every_component(name: str, reader: str, split: Split) -> None:
     facts = ["parsed", "spider_execution", "bird_execution", "soft_f1"]
-    options = {"sql": {"executor": {"facts": facts}}, "json": {"tags": {"answer": "answer"}}}.get(name, {})
+    options = {"tags": {"answer": "answer"}, **({"executor": {"facts": facts}} if name == "sql" else {})}
     environment = make_environment(EnvironmentConfig(name=name, options=options))
     tasks = make_reader(DataConfig(reader=reader), environment).read(split).tasks
     plain = {part for part, entry in COMPONENTS[name].items() if isinstance(entry, Component)}
-    # r_ves is a measured time, and Spider's exact match knows only a part of SQL.
-    parts = {part: PartConfig(weight=1) for part in plain - {"r_ves", "spider_exact_match"}}
+    # r_ves is a measured time, Spider's exact match knows only a part of SQL, and a null covers no key.
+    parts = {part: PartConfig(weight=1) for part in plain - {"r_ves", "spider_exact_match", "coverage"}}
     composite = Composite(environment, RewardConfig(parts=parts))
     golds = [environment.reference(task) for task in tasks]
     verdicts = environment.judge([(task, Transcript.of(gold or "")) for task, gold in zip(tasks, golds, strict=True)])
