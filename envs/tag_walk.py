@@ -38,7 +38,7 @@ class TagWalk:
     names: tuple[str, ...]
     reasoning: str | None
     step: str | None
-    text: str = ""
+    text: str
     blocks: list[Block] = field(default_factory=list)
     outside: list[tuple[int, int]] = field(default_factory=list)
     """Where the text lies that is in no block, empty stretches included."""
@@ -61,16 +61,17 @@ class TagWalk:
             reasoning: the one of them that encloses reasoning.
             step: the one of them that encloses what is run at once.
         """
-        walk = cls(names=names, reasoning=reasoning, step=step)
-        for turn in turns:
-            walk._turn(turn)
+        written = list(turns)
+        walk = cls(names=names, reasoning=reasoning, step=step, text="".join(written))
+        begin = 0
+        for turn in written:
+            walk._turn(turn, begin)
+            begin += len(turn)
         if walk.open is None:
             walk.outside.append((walk.read_to, len(walk.text)))
         return walk
 
-    def _turn(self, turn: str) -> None:
-        begin = len(self.text)
-        self.text += turn
+    def _turn(self, turn: str, begin: int) -> None:
         marks = list(_marks(turn, self.names, begin))
         first = next((mark for mark in marks if mark.name == self.reasoning), None)
         if self.open is None and first is not None and first.is_closing:
