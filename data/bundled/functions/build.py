@@ -4,8 +4,7 @@ Every task is drawn from its own seed, so adding a function or a task leaves mos
 from all functions). A request or a set of calls that came before, in either split, is drawn again.
 """
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from data.bundled.functions import functions_business, functions_life
 from data.bundled.functions.function import Function, written
 from data.bundled.json.draw import Draw
+from data.bundled.split_files import write_splits
 from data.reader import Split
 
 FUNCTIONS: tuple[Function, ...] = (*functions_life.FUNCTIONS, *functions_business.FUNCTIONS)
@@ -130,16 +130,9 @@ def _sentence(draw: Draw, forms: Sequence[str], clauses: Sequence[str]) -> str:
     return text[0].upper() + text[1:]
 
 
-def lines(split_rows: list[Row]) -> Iterator[str]:
-    """One compact JSON line a task."""
-    for row in split_rows:
-        yield json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
 def write(folder: Path) -> None:
     """Writes ``train.jsonl`` and ``heldout.jsonl`` into ``folder``."""
-    for split, split_rows in rows().items():
-        (folder / f"{split}.jsonl").write_text("".join(lines(split_rows)), encoding="utf-8")
+    write_splits(folder, rows())
 
 
 if __name__ == "__main__":

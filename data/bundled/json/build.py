@@ -5,7 +5,6 @@ gold came before, in either split, is drawn again.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from data.bundled.json import (
 )
 from data.bundled.json.draw import Draw
 from data.bundled.json.family import Family
+from data.bundled.split_files import write_splits
 from data.reader import Split
 
 FAMILIES: tuple[Family, ...] = (
@@ -75,16 +75,9 @@ def _unseen(family: Family, split: Split, number: int, seen: set[str]) -> tuple[
     raise ValueError(f"{family.name}: no new task after 100 attempts; widen its pools or ranges")
 
 
-def lines(split_rows: list[Row]) -> Iterator[str]:
-    """One compact JSON line a task."""
-    for row in split_rows:
-        yield json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
 def write(folder: Path) -> None:
     """Writes ``train.jsonl`` and ``heldout.jsonl`` into ``folder``."""
-    for split, split_rows in rows().items():
-        (folder / f"{split}.jsonl").write_text("".join(lines(split_rows)), encoding="utf-8")
+    write_splits(folder, rows())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Every problem is drawn from its own seed, so adding a template or a problem leav
 that a template has had before, in either split, are drawn again.
 """
 
-import json
 import random
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from data.bundled.math import (
     templates_rates,
 )
 from data.bundled.math.template import Problem, Template
+from data.bundled.split_files import write_splits
 from data.reader import Split
 
 TEMPLATES: tuple[Template, ...] = (
@@ -84,9 +84,7 @@ def _unseen(template: Template, split: Split, number: int, seen: set[str]) -> Pr
 
 def write(folder: Path) -> None:
     """Writes ``train.jsonl`` and ``heldout.jsonl`` into ``folder``."""
-    for split, split_rows in rows().items():
-        lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in split_rows)
-        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_splits(folder, rows())
 
 
 if __name__ == "__main__":
