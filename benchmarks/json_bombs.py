@@ -66,6 +66,15 @@ RECURSIVE_OBJECT = {
     "$ref": "#/$defs/n",
 }
 BACKTRACKING = r"^(?:(a+)\1?)+b$"
+UNMATCHED = {
+    "required": ["zz"],
+    "patternProperties": {"^(a|a)*(?=b)c$": {"type": "number"}},
+    "additionalProperties": False,
+}
+MANY_UNMATCHED = {
+    "patternProperties": {f"^(a|a)*(?=b)c$|x{{{n}}}": True for n in range(1, 11)},
+    "additionalProperties": False,
+}
 LAUGHS = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
 XML_LAUGHS = (
     '<!DOCTYPE value [<!ENTITY a "ha">'
@@ -150,6 +159,13 @@ SCHEMAS = (
            {"properties": {"a": {"pattern": BACKTRACKING}, "b": {"type": "null"}}}, {"a": "a" * 60, "b": 1}),
     _under("3,000 strings that nearly backtrack too far", None,
            {"items": {"pattern": BACKTRACKING + "|^a*$"}}, ["a" * 10] * 3_000),
+    _under("800 keys on which a pattern gives up", "not valid", UNMATCHED, {"a" * 40 + str(n): 1 for n in range(800)}),
+    _under("50 keys on which a pattern gives up", "not valid", UNMATCHED, {"a" * 40 + str(n): 1 for n in range(50)}),
+    _under("a key on which a pattern gives up, and one too many", "pattern limit",
+           {**UNMATCHED, "required": []}, {"a" * 40: 1, "bogus": "x"}),
+    _under("400 keys for ten patterns in 32 combinations", "pattern limit",
+           {"allOf": [{"anyOf": [{**MANY_UNMATCHED, "title": f"{n}"}] * 2} for n in range(5)]},
+           {"a" * 40 + str(n): 1 for n in range(400)}),
     _under("a pattern too large to compile", "defective schema", {"pattern": "((a{1,1000}){1,1000}){1,1000}"}),
     _under("40 definitions that double", "defective schema", {"$defs": {**LAUGHS, "a40": {}}, "$ref": "#/$defs/a0"}),
     _under("a schema that is itself", None, {"$ref": "#"}),

@@ -259,3 +259,33 @@ def absolute_value(chance: Random) -> Variants:
         [f"x-{a}", f"|x+{a}|", f"{a}-x", f"|x|-{a}"],
         [],
     )
+
+
+def near_power(chance: Random) -> Variants:
+    """One less than a power of ten, which many digits agree with."""
+    a = 2 * chance.randint(22, 60)
+    gold = f"10^{{{a}}}-1"
+    right = [f"-1+10^{{{a}}}", f"(10^{{{a // 2}}}-1)(10^{{{a // 2}}}+1)", rf"10 \cdot 10^{{{a - 1}}}-1"]
+    return Variants(gold, right, [f"10^{{{a}}}", f"10^{{{a}}}+1", f"10^{{{a}}}-2", f"10^{{{a - 1}}}-1"], [])
+
+
+def near_one(chance: Random) -> Variants:
+    """A probability that is almost certain."""
+    a, b = chance.randint(3, 9), chance.randint(300, 900)
+    gold = rf"1-(\frac{{1}}{{{a}}})^{{{b}}}"
+    right = [rf"1-\frac{{1}}{{{a}^{{{b}}}}}", f"1-{a}^{{-{b}}}", rf"\frac{{{a}^{{{b}}}-1}}{{{a}^{{{b}}}}}"]
+    wrong = [
+        "1",
+        rf"1-(\frac{{1}}{{{a}}})^{{{b + 1}}}",
+        rf"1+(\frac{{1}}{{{a}}})^{{{b}}}",
+        rf"1-(\frac{{1}}{{{a + 1}}})^{{{b}}}",
+    ]
+    return Variants(gold, right, wrong, [])
+
+
+def near_exponential(chance: Random) -> Variants:
+    """An irrational number, and one that differs from it by one."""
+    a = chance.randint(100, 400)
+    gold = f"e^{{{a}}}+1"
+    right = [f"1+e^{{{a}}}", rf"e \cdot e^{{{a - 1}}}+1", f"e^{{{a}}} + 1"]
+    return Variants(gold, right, [f"e^{{{a}}}", f"e^{{{a}}}+2", f"e^{{{a}}}-1", f"e^{{{a + 1}}}+1"], [])

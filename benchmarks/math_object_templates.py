@@ -63,10 +63,12 @@ def interval(chance: Random) -> Variants:
     a, b = sorted(distinct(chance, 2))
     gold = f"[{a}, {b})"
     right = [f"[{a},{b})", rf"\left[{a}, {b}\right)", rf"[{a}, \frac{{{2 * b}}}{{2}})", f"[{a}.0, {b})"]
+    right += [rf"{a} \le x < {b}", rf"{b} > x \ge {a}"]
     return Variants(
         gold,
         right,
-        [f"[{a}, {b}]", f"({a}, {b})", f"({a}, {b}]", f"[{a}, {b + 1})", f"[{a - 1}, {b})", f"{a}, {b}", str(a)],
+        [f"[{a}, {b}]", f"({a}, {b})", f"({a}, {b}]", f"[{a}, {b + 1})", f"[{a - 1}, {b})", f"{a}, {b}", str(a)]
+        + [f"{a} < x < {b}", rf"{a} \le x \le {b}", f"x < {b}", rf"{a} \le x < {b + 1}"],
         [],
     )
 
@@ -75,8 +77,13 @@ def half_line(chance: Random) -> Variants:
     """An interval without an end."""
     (a,) = distinct(chance, 1)
     gold = rf"(-\infty, {a}]"
-    right = [rf"(-\infty,{a}]", rf"\left(-\infty, {a}\right]", f"(-∞, {a}]"]
-    return Variants(gold, right, [rf"(-\infty, {a})", rf"[{a}, \infty)", rf"(-\infty, {a + 1}]", rf"(\infty, {a}]"], [])
+    right = [rf"(-\infty,{a}]", rf"\left(-\infty, {a}\right]", f"(-∞, {a}]", rf"x \le {a}"]
+    return Variants(
+        gold,
+        right,
+        [rf"(-\infty, {a})", rf"[{a}, \infty)", rf"(-\infty, {a + 1}]", rf"(\infty, {a}]", f"x < {a}", rf"x \ge {a}"],
+        [],
+    )
 
 
 def union(chance: Random) -> Variants:
@@ -161,6 +168,29 @@ def line(chance: Random) -> Variants:
         right,
         [f"y = {a}x - {b}", f"y = {b}x + {a}", f"x = {a}y + {b}", f"y = -{a}x + {b}", f"{a}x + {b} = 0", f"y = {a}"],
         [f"y = {a}x + {b} = 0"],
+    )
+
+
+def implicit_line(chance: Random) -> Variants:
+    """The equation of a line that gives no name to its value."""
+    a, b = distinct(chance, 2)
+    gold = f"{a}x + y = {b}"
+    return Variants(
+        gold,
+        [f"y = {b} - {a}x", f"y = -{a}x + {b}", f"{a}x + y - {b} = 0", f"{2 * a}x + 2y = {2 * b}", f"y+{a}x={b}"],
+        [f"y = {b} + {a}x", f"{b} - {a}x", f"x = {b} - {a}y", f"{a}x - y = {b}", f"y = {b}", str(b)],
+        [],
+    )
+
+
+def hyperbola(chance: Random) -> Variants:
+    """A product of two letters that equals a number."""
+    (a,) = distinct(chance, 1)
+    return Variants(
+        f"xy = {a}",
+        [f"yx = {a}", rf"x \cdot y = {a}", rf"y = \frac{{{a}}}{{x}}", f"xy - {a} = 0"],
+        [str(a), f"xy = {a + 1}", f"x = {a}", f"x + y = {a}", f"y = {a}x"],
+        [],
     )
 
 

@@ -98,7 +98,7 @@ class SchemaInstancesReader:
             raise UnusableRowError("schema too long")
         has_instance, instance = _instance(row)
         gold = as_text(instance, "instance is not JSON") if has_instance else None
-        if gold is not None and not compiled.validate(instance, gold).is_valid:
+        if gold is not None and not compiled.validate(instance).is_valid:
             raise UnusableRowError("instance breaks the schema")
         text = row.get("text")
         if text is not None and not isinstance(text, str):

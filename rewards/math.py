@@ -5,7 +5,7 @@ from rewards.component import Component, ComponentOptions
 
 
 def boxed(verdict: MathVerdict) -> float:
-    """1 when the final part of the answer ends with a box that holds something."""
+    """1 when a box that holds something begins within the last 500 characters, or the answer is its whole tag."""
     return float(verdict.is_boxed)
 
 

@@ -83,13 +83,11 @@ def _examine(
     content = _content(parsed, task, settings)
     if not parsed.is_found:
         return _without_value(task, parsed, layout, content, transcript.is_truncated, settings), None
-    validation = schema.validate(parsed.value, parsed.text or "")
-    if validation.is_undecided:
-        raise _Unjudged("pattern limit")
+    validation = schema.validate(parsed.value)
     question = _question(task, parsed, validation)
     error = _first_error(parsed, layout)
     if error is None and not validation.is_valid:
-        error = "not valid"
+        error = "pattern limit" if validation.has_given_up else "not valid"
     if error is None and question is None and content is not None and not content.is_equal:
         error = "wrong value"
     if content is not None and isinstance(task.gold, str):
@@ -189,6 +187,8 @@ def _question(task: JsonTask, parsed: Parsed, validation: Validation) -> tuple[s
 
 def _with_mathematics(verdict: JsonVerdict, verification: Verification) -> JsonVerdict:
     if verification.unjudged is not None:
+        if verdict.error is not None and verification.unjudged != "defective gold":
+            return verdict  # wrong whatever its mathematics says
         return JsonVerdict(unjudged=verification.unjudged, is_truncated=verdict.is_truncated)
     is_right = verification.error is None
     share = float(is_right)
@@ -215,5 +215,5 @@ def _gold(text: str, schema: str, should_check_formats: bool) -> _Gold | None:
     parsed = parse(text, GOLD_LIMITS)
     if parsed.error is not None:
         return None
-    is_valid = compile_schema(schema, should_check_formats=should_check_formats).validate(parsed.value, text).is_valid
+    is_valid = compile_schema(schema, should_check_formats=should_check_formats).validate(parsed.value).is_valid
     return _Gold(value=parsed.value, leaves=leaf_count(parsed.value)) if is_valid else None

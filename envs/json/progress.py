@@ -71,7 +71,7 @@ def progress_of_fragment(fragment: str, schema: CompiledSchema, limits: Limits) 
     if not prefix.accepted:
         return 0.0, "all"
     value = json.loads(prefix.text)
-    validation = schema.validate(value, prefix.text)
+    validation = schema.validate(value)
     wrong = prefix.own if validation.is_valid else _first_wrong(Places(value), validation, schema)
     return (wrong if wrong < prefix.own else prefix.accepted) / (prefix.total + 1), validation.listing
 

@@ -8,7 +8,8 @@ public. Here, for an object with the keys V under a schema that requires the key
 where a key is met that is in V, that the schema allows, and whose value is of a type that the schema allows there. A
 value of another type than the schema's, or none at all, has 0, and one that is rightly no object 1. Of alternatives
 (``anyOf``, ``oneOf``) the one counts that is met best. Types are read from ``type``, ``const`` and ``enum``, through
-references within the document and combinators; constraints on the values, nested structure and conditions are not.
+references within the document and combinators; constraints on the values, nested structure and conditions are not. A
+regular expression for keys that gives up does not allow the key; after 100 times none is asked any more.
 
 Beside it, for tasks that ask for an instance and have no gold, how much of what the schema names is filled in: with N
 the keys that the schema names at the top level,
@@ -28,12 +29,14 @@ import jsonschema_rs
 
 from envs.json.keys import Keys, keys_at_the_top
 from envs.json.references import resolve
-from envs.json.schema import ALTERNATIVES, CACHED_SCHEMAS, CompiledSchema
+from envs.json.schema import ALTERNATIVES, CACHED_SCHEMAS, CompiledSchema, gave_up
 
 OUTLINES = 32
 """Combinations of alternatives that are looked at."""
 STEPS = 10_000
 """Schemas that are visited at most to read one outline."""
+GIVE_UPS = 100
+"""Keys on which a regular expression may give up before the others of a value are not asked for."""
 EVERY_TYPE = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 TYPE_NAMES: dict[type, str] = {
     dict: "object",
@@ -55,24 +58,49 @@ class _Part:
     required: frozenset[str] = frozenset()
     members: Mapping[str, Types]
     """Named keys and the types of what stands there."""
-    patterns: tuple[Any, ...] = ()
-    """Validators of further keys."""
+    patterns: Mapping[str, Any]
+    """Regular expressions of further keys, and their validators."""
     is_open: bool = True
     """Further keys are allowed."""
 
-    def allows(self, key: str, type_name: str) -> bool:
+    def allows(self, key: str, type_name: str, matches: "_Matches") -> bool:
         types = self.members.get(key)
         if types is not None:
             return type_name in types
-        return self.is_open or any(pattern.is_valid(key) for pattern in self.patterns)
+        return self.is_open or any(
+            matches.is_match(pattern, validator, key) for pattern, validator in self.patterns.items()
+        )
 
 
 _Outline = tuple[_Part, ...]
 
 
+class _Matches:
+    """Which regular expressions match which keys of one value: each pair is asked for once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], bool] = {}
+        self._give_ups = 0
+
+    def is_match(self, pattern: str, validator: Any, key: str) -> bool:
+        known = self._known.get((pattern, key))
+        if known is None:
+            known = self._known[pattern, key] = self._give_ups < GIVE_UPS and self._ask(validator, key)
+        return known
+
+    def _ask(self, validator: Any, key: str) -> bool:
+        try:
+            validator.validate(key)
+        except jsonschema_rs.ValidationError as error:
+            self._give_ups += gave_up(error)
+            return False
+        return True
+
+
 def structure(value: Any, schema: CompiledSchema) -> float:
     """The share of the schema's structure that a value meets, in [0, 1]."""
-    return max(_share(value, outline) for outline in _outlines(schema))
+    matches = _Matches()
+    return max(_share(value, outline, matches) for outline in _outlines(schema))
 
 
 def coverage(value: Any, schema: CompiledSchema) -> float:
@@ -91,7 +119,7 @@ def required_keys(schema: CompiledSchema) -> Keys:
     return keys_at_the_top(sorted(frozenset.intersection(*required)))
 
 
-def _share(value: Any, outline: _Outline) -> float:
+def _share(value: Any, outline: _Outline, matches: _Matches) -> float:
     type_name = _type_of(value)
     for part in outline:
         if type_name not in part.types:
@@ -105,7 +133,7 @@ def _share(value: Any, outline: _Outline) -> float:
     for key, item in value.items():
         type_name = _type_of(item)
         for part in outline:
-            if not part.allows(key, type_name):
+            if not part.allows(key, type_name, matches):
                 break
         else:
             met += 1
@@ -128,21 +156,22 @@ def _type_of(value: Any) -> str:
 
 @lru_cache(maxsize=CACHED_SCHEMAS)
 def _outlines(schema: CompiledSchema) -> tuple[_Outline, ...]:
-    return tuple(_Reader(schema.schema).outlines(schema.schema))
+    return tuple(_Reader(schema).outlines(schema.schema))
 
 
 class _Reader:
     """Reads the outlines of one schema; what would take too long, or leads back to itself, constrains nothing."""
 
-    def __init__(self, root: Any) -> None:
-        self._root = root
+    def __init__(self, schema: CompiledSchema) -> None:
+        self._root = schema.schema
+        self._pattern_options = schema.pattern_options
         self._steps = STEPS
         self._open: set[int] = set()
 
     def outlines(self, schema: Any) -> list[_Outline]:
         """The parts that hold at once, for each choice among the alternatives; at least one."""
         if schema is False:
-            return [(_Part(types=frozenset(), members={}),)]
+            return [(_Part(types=frozenset(), members={}, patterns={}),)]
         if not self._enter(schema):
             return [()]
         choices: list[list[_Outline]] = [[(self._part(schema),)]]
@@ -188,7 +217,10 @@ class _Reader:
             types=_own_types(schema),
             required=frozenset(required) if isinstance(required, list) else frozenset(),
             members=members,
-            patterns=tuple(jsonschema_rs.validator_for({"pattern": pattern}) for pattern in patterns),
+            patterns={
+                pattern: jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=self._pattern_options)
+                for pattern in patterns
+            },
             is_open=schema.get("additionalProperties") is not False,
         )
 

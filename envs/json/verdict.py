@@ -12,10 +12,10 @@ class JsonVerdict(Verdict):
 
     ``is_correct``: laid out as the tags ask, nothing but one value, valid under the schema, and right by the gold if
     there is one. ``error`` is the first that applies of: ``no answer``; ``wrong layout`` (``layout.defect`` says what);
-    another category of ``envs.json.parsing.ParseError``, ``extra text`` last; ``not valid``; and by the gold ``wrong
+    another category of ``envs.json.parsing.ParseError``, ``extra text`` last; ``not valid``, or ``pattern limit`` where
+    no other error of the schema was found but that one of its regular expressions gave up; and by the gold ``wrong
     value``, or what mathematics says (``envs.math.verification.AnswerError``). ``unjudged`` is ``defective schema``,
-    ``defective gold``, ``pattern limit`` (a regular expression of the schema gave up), or a reason of
-    ``envs.math.verification``.
+    ``defective gold``, or, where nothing else is wrong, a reason of ``envs.math.verification``.
 
     The facts are those of the value that was found, whatever stands around it: an answer with extra text can be valid
     and equal to the gold, but not correct. Where no value was found all flags are false and all shares 0, progress
@@ -46,7 +46,8 @@ class JsonVerdict(Verdict):
     """How the value breaks the schema; at most 32, see ``envs.json.schema.Validation.errors``."""
     is_equal: bool | None = None
     """What the value says is right by the gold (equal to it, verified as mathematics, the right calls), whatever its
-    schema and its surroundings say, save that mathematics is only verified in a valid value. None without a gold."""
+    schema and its surroundings say, save that mathematics is only verified in a valid value, and false where that came
+    to no end in an answer that is wrong anyway. None without a gold."""
     precision: float | None = None
     """Share of the value's leaves that the gold has at the same place (of calls: as ``envs.json.calls`` says; of
     mathematics: 1 or 0, as verified); 0 without a value, None without a gold."""

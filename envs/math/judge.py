@@ -23,7 +23,7 @@ class MathVerdict(Verdict):
     """
 
     is_boxed: bool = False
-    """The answer stands in a box that ends the text, or is the whole of its own tag."""
+    """The answer stands in a box that begins within the last 500 characters, or is the whole of its own tag."""
     is_number: bool = False
     """The answer is a plain number (``envs.math.number``)."""
     is_string_equal: bool = False
@@ -78,6 +78,7 @@ def _verdict(
         )
     if verification.unjudged is not None:
         return MathVerdict(unjudged=verification.unjudged, is_truncated=is_truncated, layout=layout)
+    kind = gold_kind(task.gold)
     return MathVerdict(
         answer=parsed.answer,
         is_correct=verification.error is None,
@@ -85,8 +86,8 @@ def _verdict(
         error=verification.error,
         layout=layout,
         is_boxed=True,
-        is_number=plain_number(parsed.answer) is not None,
+        is_number=plain_number(parsed.answer, short_units=kind == "number") is not None,
         is_string_equal=is_string_equal(task.gold, parsed.answer),
         boxes=parsed.boxes,
-        gold_kind=gold_kind(task.gold),
+        gold_kind=kind,
     )

@@ -21,6 +21,7 @@ TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox) ?
 PHRASE = re.compile(r"[A-Za-z][A-Za-z'’-]*(?: [A-Za-z'’-]+)*")
 LONG_WORD = re.compile(r"(?<!\\)\b[A-Za-z]{4,}\b")
 CHOICE = re.compile(r"\(?([A-Z])\)?")
+VARIABLE = re.compile(r"[A-Za-z]|\\[A-Za-z]+")
 RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|lt|gt|ne|neq|in|equiv)(?![A-Za-z])")
 OPENING, CLOSING = {"\\{": "{", "(": "(", "[": "["}, {"\\}": "}", ")": ")", "]": "]"}
 MARK = re.compile(r"\\[{}]|[()\[\]{},;]")
@@ -89,6 +90,12 @@ def outer_bracket(bare: str) -> Bracket | None:
     if is_enclosed and has_inner_comma and bare[0] in "([" and bare[-1] in ")]":
         return f"{bare[0]}{bare[-1]}"  # type: ignore[return-value]
     return None
+
+
+def is_named_otherwise(gold: Expression, answer: Expression) -> bool:
+    """Both are said to equal a variable, and not the same: ``y = 5`` for ``x = 5``. Words are no variables."""
+    names = {name.lower() for name in (gold.name, answer.name) if name and VARIABLE.fullmatch(name)}
+    return len(names) == 2
 
 
 def is_named_alike(gold: Expression, answer: Expression) -> bool:

@@ -18,7 +18,10 @@ from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy, normalize_latex
 from math_verify.grader import should_treat_as_complex
 
 NORMALIZATION = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
-FUNCTION = re.compile(r"\\(?:operatorname|mathrm|text) ?\{ ?((?:arc)?(?:sin|cos|tan)h?|ln|log|exp) ?\}")
+FUNCTION = re.compile(r"\\(?:operatorname|mathrm|text) ?\{ ?((?:arc)?(?:sin|cos|tan)h?|ln|log|lg|exp) ?\}")
+SYNONYM = re.compile(r"\\(varnothing|lg)(?![A-Za-z])")
+MEANINGS = {"varnothing": r"\emptyset", "lg": r"\log_{10}"}
+"""Commands that the grammar lacks."""
 LONE_SYMBOL = re.compile(
     r"(\\pi(?= ?\^))|\\[A-Za-z]+|([A-Za-df-hj-z](?= ?\^(?! ?\{? ?-))|(?<![A-Za-z])d(?= ?\\(?:cdot|times)))"
 )
@@ -35,7 +38,8 @@ class _FastReader(_Latex2Sympy):
 def read(text: str) -> Any | None:
     """The sympy object that a LaTeX text is; None when the parser does not take it."""
     try:
-        normalized = normalize_latex(FUNCTION.sub(r"\\\1 ", text), NORMALIZATION)
+        known = SYNONYM.sub(lambda match: MEANINGS[match[1]], FUNCTION.sub(r"\\\1 ", text))
+        normalized = normalize_latex(known, NORMALIZATION)
     except Exception:  # regular expressions of the library over hostile text
         return None
     is_real = not should_treat_as_complex(normalized)

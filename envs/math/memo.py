@@ -14,7 +14,9 @@ CAPACITY = 50_000
 class OutcomeMemo:
     """The answers to questions; the one that was used least recently goes first.
 
-    Outcomes that depend on how busy the machine was are not kept.
+    That a deadline passed is kept for deadlines that are no longer, so that an answer made to last costs once; not of
+    a gold held against itself, whose deadline was rather the machine's, and would take every answer to it with it. A
+    crash is not kept.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -23,28 +25,45 @@ class OutcomeMemo:
             capacity: how many questions are kept.
         """
         self._capacity = capacity
-        self._outcomes: OrderedDict[Question, Outcome] = OrderedDict()
+        self._outcomes: OrderedDict[Question, tuple[Outcome, float]] = OrderedDict()
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """For a forked child: the thread that held the lock at the fork is not in it."""
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._outcomes)
 
-    def known(self, questions: Iterable[Question]) -> dict[Question, Outcome]:
-        """Those of the questions whose outcome is known."""
+    def known(self, questions: Iterable[Question], *, deadline: float) -> dict[Question, Outcome]:
+        """Those of the questions whose outcome is known.
+
+        Args:
+            questions: what is asked.
+            deadline: seconds that each may take.
+        """
         found = {}
         with self._lock:
             for question in questions:
-                if (outcome := self._outcomes.get(question)) is not None:
-                    self._outcomes.move_to_end(question)
-                    found[question] = outcome
+                outcome, allowed = self._outcomes.get(question, (None, 0.0))
+                if outcome is None or (outcome == "deadline" and allowed < deadline):
+                    continue
+                self._outcomes.move_to_end(question)
+                found[question] = outcome
         return found
 
-    def keep(self, outcomes: Mapping[Question, Outcome]) -> None:
-        """Remembers outcomes."""
+    def keep(self, outcomes: Mapping[Question, Outcome], *, deadline: float) -> None:
+        """Remembers outcomes.
+
+        Args:
+            outcomes: by question.
+            deadline: seconds that each was allowed.
+        """
         with self._lock:
             for question, outcome in outcomes.items():
-                if outcome not in ("deadline", "verifier crash"):
-                    self._outcomes[question] = outcome
-                    self._outcomes.move_to_end(question)
+                if outcome == "verifier crash" or (outcome == "deadline" and question.gold == question.answer):
+                    continue
+                self._outcomes[question] = (outcome, deadline)
+                self._outcomes.move_to_end(question)
             while len(self._outcomes) > self._capacity:
                 self._outcomes.popitem(last=False)

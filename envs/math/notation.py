@@ -43,8 +43,10 @@ SPACING = re.compile(
 WRAPPER = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf|mbox|boxed))?\{([^{}]*)\}|\*\*([^*]*)\*\*")
 BETWEEN = re.compile(r"(?<!\d) | (?!\d)")
 """Spaces that mean nothing; ``1 1/2`` is not ``11/2``."""
+# Several lower-case letters are a product: ``xy = 1`` gives no value to a thing of two letters.
 NAME = (
-    r"(?:\\?[A-Za-z]+|\\(?:text|mathrm|textbf|mathbf|operatorname|overline|vec) ?\{[A-Za-z ]+\}|\\angle ?[A-Z]{1,3})"
+    r"(?:[A-Z][A-Za-z]*|[a-z]|\\[A-Za-z]+|\\angle ?[A-Z]{1,3}"
+    r"|\\(?:text|mathrm|textbf|mathbf|operatorname|overline|vec) ?\{[A-Za-z ]+\})"
     r"(?:_(?:\{[A-Za-z0-9, ]*\}|\w))?'?(?: ?\( ?[A-Za-z](?: ?, ?[A-Za-z])* ?\))?"
 )
 NAMED = re.compile(rf"({NAME}|\( ?{NAME}(?: ?, ?{NAME})+ ?\)) ?= ?([^=]+)")

@@ -20,16 +20,27 @@ ROUNDED_PLACES = 6
 PERCENT = re.compile(r" ?(?:\\?%|(?:\\(?:text|mathrm) ?\{ ?)?(?:percent|per cent|pct) ?\}?)$")
 TEXT = r"\\(?:text|textbf|mathrm|mbox) ?\{ ?"
 WORDS = r"[A-Za-z]+(?:[ /][A-Za-z]+){0,2}"
-UNIT = re.compile(
-    rf"(?<=[\d}}]) ?(?:{TEXT}({WORDS})\.? ?\}}(?: ?\^ ?\{{?[23]\}}?)?"
-    rf"|(?:\^ ?\{{? ?\\circ ?\}}?|°|\\degree) ?(?:(?:{TEXT})?[CFK] ?\}}?)?"
-    r"| ?([A-Za-z]{3,}(?:[ /][A-Za-z]+){0,2})| ?[cmk]m(?:\^\{?[23]\}?)?)$"
+POWER = r"(?:\^\{?[23]\}?)?"
+CLEAR_UNITS = "[cmk]m|kg"
+"""Behind a digit no product of letters, unlike ``lb`` and ``m``."""
+ABBREVIATIONS = (
+    "ft|in|yd|mi|lbs?|oz|hrs?|mg|ms|m[lL]|nm|Hz|k[WJ]|(?:[cmk]?m|ft|mi|k?g|m?L)/(?:s|h|hr|min|kg|m?L|c?m|ft)"
 )
+LETTERS = "[mgshLlNJWV]"
+UNIT = re.compile(
+    rf"(?<=[\d}}])(?: ?{TEXT}({WORDS})\.? ?\}}(?: ?\^ ?\{{?[23]\}}?)?"
+    rf"| ?(?:\^ ?\{{? ?\\circ ?\}}?|°|\\degree) ?(?:(?:{TEXT})?[CFK] ?\}}?)?"
+    rf"| ([A-Za-z]{{3,}}(?:[ /][A-Za-z]+){{0,2}})| ?(?:{CLEAR_UNITS}){POWER}| (?:{ABBREVIATIONS}){POWER})$"
+)
+SHORT_UNIT = re.compile(rf"(?<=[\d}}])(?:(?:{ABBREVIATIONS}){POWER}| {LETTERS}{POWER})$")
+"""Dressing in an answer to a number; in a gold they would be letters of algebra."""
 # Words that change the value, or join a second one. A capital M may be mega or million, a small m is metres.
 NO_UNIT = re.compile(
-    r"\b(?:(?i:and|or|not|minus|plus|dozens?|hundreds?|thousands?|lakhs?|crores?|millions?|billions?|trillions?"
+    r"\b(?:(?i:and|or|not|minus|plus|negative|below|gross|scores?|basis points?|bps|dozens?"
+    r"|hundreds?|thousands?|lakhs?|crores?|millions?|billions?|trillions?"
     r"|hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|hundredths?"
-    r"|thousandths?|percent(?:age)?|pct|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty"
+    r"|thousandths?|percent(?:age)?|pct|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen"
+    r"|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty"
     r"|forty|fifty|sixty|seventy|eighty|ninety|per cent|bn|mn|mil|mln)|[kKMB])\b"
     rf"|^ ?(?:{TEXT})?(?:squared|cubed|factorial)\b"
 )
@@ -56,8 +67,13 @@ class Number:
     """Written with a percent sign, which is not part of the value."""
 
 
-def plain_number(text: str) -> Number | None:
-    """The number that a text is; None when it is anything else."""
+def plain_number(text: str, *, short_units: bool = False) -> Number | None:
+    """The number that a text is; None when it is anything else.
+
+    Args:
+        text: LaTeX or what models write for it.
+        short_units: ``18 m`` and ``18lb`` are 18; for answers to golds that are numbers.
+    """
     if len(text) > CHARACTERS:
         return None
     dressed = undressed(text).text
@@ -66,6 +82,8 @@ def plain_number(text: str) -> Number | None:
     if not is_percent and (unit := UNIT.search(bare)):
         if changes_value(unit.group()):
             return None
+        bare = bare[: unit.start()]
+    elif not is_percent and short_units and (unit := SHORT_UNIT.search(bare)):
         bare = bare[: unit.start()]
     sign = -1 if bare.startswith("-") else 1
     bare = bare.removeprefix("-" if sign < 0 else "+").lstrip()

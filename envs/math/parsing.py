@@ -31,7 +31,7 @@ class Parsed:
 
 
 def parse(text: str | None, *, may_lack_box: bool = False) -> Parsed:
-    """The content of the last box that begins within the last 500 characters.
+    """The content of the last box that begins within the last 500 characters, white space at the end aside.
 
     A last box that is empty or never closed is ``no box``, even when an earlier one is whole; one of more than 200
     characters is ``too long``.
@@ -40,11 +40,12 @@ def parse(text: str | None, *, may_lack_box: bool = False) -> Parsed:
         text: where the answer is looked for (``Layout.answer``); None when the layout has none.
         may_lack_box: text without any box is the answer itself, as inside a tag of its own.
     """
-    if text is None or not text.strip():
+    text = "" if text is None else text.strip()
+    if not text:
         return Parsed(error="no answer")
     boxes = len(BOX.findall(text))
     if not boxes and may_lack_box:
-        return _bounded(text.strip(), boxes)
+        return _bounded(text, boxes)
     answer = _last_box(text[-FINAL_CHARACTERS:])
     return _bounded(answer, boxes) if answer else Parsed(error="no box", boxes=boxes)
 

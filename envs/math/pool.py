@@ -12,15 +12,17 @@ and leaves a worker computing for ever when the parent is killed.)
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Literal
 
 from envs.math.process import VerifierProcess
 
-Pair = tuple[str, str]
+Pair = tuple[str, ...]
+"""Gold, answer and, where the answer claims one, its rounding: the arguments of ``envs.math.comparison.compare``."""
 Outcome = Literal["equal", "different", "defective gold", "deadline", "verifier crash"]
 
 PAIRS_A_MESSAGE = 8
@@ -92,7 +94,7 @@ class VerifierPool:
         return tuple(process.pid for process in self._processes if process is not None)
 
     def run(self, pairs: Sequence[Pair]) -> list[Outcome]:
-        """One outcome a (gold, answer) pair, in order.
+        """One outcome a pair, in order.
 
         Raises:
             RuntimeError: the processes cannot be started, or the pool is closed.
@@ -128,37 +130,55 @@ class VerifierPool:
     def _serve(self, place: int) -> None:
         endings: list[int] = []
         while orders := self._take():
-            process = self._processes[place] or self._started(place, endings)
-            if process is None:
-                self._give_back(orders)
-                if endings.count(0) >= FAILED_STARTS or len(endings) >= KILLED_STARTS:
-                    self._fail_all("the math verifier's processes die before they are ready; what they print says why")
-                    endings.clear()
-                continue
-            endings.clear()
-            left = deque(orders)
-            for outcome in process.compare([order.pair for order in orders]):
-                order = left.popleft()
-                order.batch.answer(order.place, outcome)  # type: ignore[arg-type]
-            if left:
-                self._processes[place] = None
-                self._blame(left.popleft(), process.end())
-                self._give_back(left)
+            try:
+                self._process_orders(place, orders, endings)
+            except Exception as error:  # whatever it is: who waits must hear of it, and this thread must go on
+                if (process := self._processes[place]) is not None:
+                    self._processes[place] = None
+                    process.abandon()
+                self._fail(orders, f"the math verifier failed: {error!r}")
         if (process := self._processes[place]) is not None:
             process.end()
 
-    def _take(self) -> list[_Order]:
+    def _process_orders(self, place: int, orders: deque[_Order], endings: list[int]) -> None:
+        """Has the orders answered or given back; each leaves ``orders`` with that, so that what is left is held."""
+        process = self._processes[place] or self._started(place, endings)
+        if process is None:
+            self._give_back(orders)
+            if endings.count(0) >= FAILED_STARTS or len(endings) >= KILLED_STARTS:
+                self._fail_all("the math verifier's processes die before they are ready; what they print says why")
+                endings.clear()
+            return
+        endings.clear()
+        for outcome in process.compare([order.pair for order in orders]):
+            order = orders.popleft()
+            order.batch.answer(order.place, outcome)  # type: ignore[arg-type]
+        if orders:
+            self._processes[place] = None
+            ended_by = process.end()
+            self._blame(orders.popleft(), ended_by)
+            self._give_back(orders)
+
+    def _take(self) -> deque[_Order]:
         """The next orders, as many as leave enough for the other processes; empty when the pool is closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._waiting or self._is_closed)
             if self._is_closed:
-                return []
+                return deque()
             count = min(PAIRS_A_MESSAGE, -(-len(self._waiting) // (2 * len(self._threads))))
-            return [self._waiting.popleft() for _ in range(count)]
+            return deque(self._waiting.popleft() for _ in range(count))
 
     def _started(self, place: int, endings: list[int]) -> VerifierProcess | None:
-        """A new process that is ready; None when it ended before, by the signal that is then added to ``endings``."""
-        process = self._processes[place] = VerifierProcess(self._deadline)
+        """A new process that is ready; None when it ended before, by the signal that is then added to ``endings``.
+
+        The system may refuse one, too: no memory, no file descriptor, no working directory.
+        """
+        try:
+            process = self._processes[place] = VerifierProcess(self._deadline)
+        except OSError as error:
+            print(f"structrl: a math verifier cannot be started: {error}", file=sys.stderr)
+            endings.append(0)
+            return None
         if not self._is_closed and process.wait_until_ready():
             return process
         self._processes[place] = None
@@ -172,19 +192,25 @@ class VerifierPool:
             return
         order.attempts += ended_by != 0
         if order.attempts < ATTEMPTS:
-            self._give_back([order])
+            self._give_back(deque([order]))
         else:
             order.batch.answer(order.place, "verifier crash")
 
-    def _give_back(self, orders: Sequence[_Order] | deque[_Order]) -> None:
+    def _give_back(self, orders: deque[_Order]) -> None:
+        """Puts orders back in front; none of them is left in ``orders``."""
         with self._condition:
-            self._waiting.extendleft(reversed(orders))
+            while orders:
+                self._waiting.appendleft(orders.pop())
             self._condition.notify_all()
 
     def _fail_all(self, reason: str) -> None:
         with self._condition:
             orders = list(self._waiting)
             self._waiting.clear()
+        self._fail(orders, reason)
+
+    @staticmethod
+    def _fail(orders: Iterable[_Order], reason: str) -> None:
         for order in orders:
             order.batch.fail(RuntimeError(reason))
 

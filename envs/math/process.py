@@ -5,6 +5,7 @@ again, nothing depends on how the parent was started, and no memory of the paren
 socket closes and the process ends, at the latest when the deadline of its present pair does.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -28,16 +29,27 @@ class VerifierProcess:
     """A running verifier and the connection to it."""
 
     def __init__(self, deadline: float) -> None:
+        """
+        Args:
+            deadline: seconds that one pair may take.
+
+        Raises:
+            OSError: the system has no process, memory or descriptor to give, or the working directory is gone.
+        """
         self._patience = deadline + GRACE_SECONDS
         self._connection, child = socket.socketpair()
         with child:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _COMMAND, str(child.fileno()), str(deadline)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(child.fileno(),),
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _COMMAND, str(child.fileno()), str(deadline)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(child.fileno(),),
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                )
+            except BaseException:
+                self._connection.close()
+                raise
 
     @property
     def pid(self) -> int:
@@ -49,8 +61,8 @@ class VerifierProcess:
         self._connection.settimeout(START_SECONDS)
         return self._receive() == READY
 
-    def compare(self, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
-        """The outcomes of (gold, answer) pairs, each as soon as it is known. Ends early when the process died."""
+    def compare(self, pairs: Sequence[tuple[str, ...]]) -> Iterator[str]:
+        """The outcomes of pairs, each as soon as it is known. Ends early when the process died."""
         self._connection.settimeout(self._patience)
         try:
             self._connection.sendall(json.dumps(pairs).encode() + b"\n")
@@ -75,6 +87,12 @@ class VerifierProcess:
     def kill(self) -> None:
         """Kills the process, stopped or not."""
         self._process.send_signal(signal.SIGKILL)
+
+    def abandon(self) -> None:
+        """Kills the process in whatever state it is, and waits for nothing."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self.kill()
 
     def close(self) -> None:
         """Closes this process's end of the connection."""

@@ -4,7 +4,8 @@ Rules that math-verify lacks (ours; each closes a way to be taken for right):
 
 * a gold that is a plain number wants a plain number: neither ``2+3`` nor ``3=5`` nor ``\sqrt{25}`` is 5;
 * no more relations (``=``, ``\approx``, ``\neq``, arrows) than the gold has; a leading name, ``x =`` or ``f(x) =``,
-  and a decimal behind a last ``\approx`` aside;
+  and a decimal behind a last ``\approx`` aside, which has to be the value's rounding;
+* no exponent, and no factorial, that nobody could compute (``envs.math.magnitude``), where the gold has none;
 * no operator left to carry out (sum, product, integral, limit, derivative, determinant) that the gold has not;
 * a percent sign on both sides or on neither;
 * subscripted bases are part of the number: ``4343_6`` is not ``4343_2``;
@@ -14,14 +15,17 @@ Rules that math-verify lacks (ours; each closes a way to be taken for right):
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
 
-from envs.math.kind import as_words, gold_kind, is_named_alike, outer_bracket
+from envs.math.kind import RELATION as ANY_RELATION
+from envs.math.kind import as_words, gold_kind, is_named_alike, is_named_otherwise, outer_bracket
+from envs.math.magnitude import is_beyond_computing
 from envs.math.notation import Expression, undressed
 from envs.math.number import Number, changes_value, is_equal, plain_number
 
-AnswerError = Literal["not a number", "chain", "unevaluated", "too long", "wrong value"]
+AnswerError = Literal["not a number", "chain", "unevaluated", "beyond computing", "too long", "wrong value"]
 
 ANSWER_CHARACTERS = 200
 RELATION = re.compile(
@@ -48,6 +52,13 @@ class Question:
 
     gold: str
     answer: str
+    rounding: str = ""
+    """The decimal that the answer is said to be about; empty when none is said."""
+
+    @property
+    def pair(self) -> tuple[str, ...]:
+        """The arguments of ``envs.math.comparison.compare``."""
+        return (self.gold, self.answer, self.rounding) if self.rounding else (self.gold, self.answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +100,10 @@ def decide(gold: Gold, answer: str, *, canonical_number: bool = True) -> Decisio
     if len(answer) > ANSWER_CHARACTERS:
         return "too long"
     if gold.number is not None:
-        found = plain_number(answer)
+        found = plain_number(answer, short_units=True)
         if found is not None:
-            return "equal" if is_equal(found, gold.number) else "wrong value"
+            is_right = is_equal(found, gold.number) and not is_named_otherwise(gold.expression, undressed(answer))
+            return "equal" if is_right else "wrong value"
         if canonical_number:
             return "not a number"
     expression = undressed(answer)
@@ -108,11 +120,15 @@ def is_string_equal(gold: str, answer: str) -> bool:
 
 
 def _refusal(gold: Gold, answer: Expression) -> AnswerError | None:
-    wanted, found = _full_text(gold.expression), _without_approximation(_full_text(answer))
+    wanted, (found, _) = _full_text(gold.expression), _without_approximation(_full_text(answer))
+    if is_beyond_computing(found) and not is_beyond_computing(wanted):
+        return "beyond computing"
     if _relations(found) - (answer.name is not None) > _relations(wanted):
         return "chain"
     if len(OPERATOR.findall(found)) > len(OPERATOR.findall(wanted)):
         return "unevaluated"
+    if _is_equation(gold.expression.text) and not ANY_RELATION.search(found):
+        return "wrong value"  # math-verify takes the right side of ``xy = 1`` for its value
     if bool(PERCENT.search(wanted)) != bool(PERCENT.search(found)) or _bases(wanted) != _bases(found):
         return "wrong value"
     brackets = {outer_bracket(gold.expression.text), outer_bracket(answer.text)}
@@ -121,22 +137,28 @@ def _refusal(gold: Gold, answer: Expression) -> AnswerError | None:
 
 
 def _question(gold: Gold, answer: Expression) -> Question:
-    """Names are left out where they say the same; a list is read in the brackets of the other side."""
+    """Names are left out where they say the same, and the gold is no equation without one; a list is read in the
+    brackets of the other side."""
     wanted, found = gold.expression, answer
-    are_values = "=" not in found.text and is_named_alike(wanted, found)
+    are_values = "=" not in found.text and "=" not in wanted.text and is_named_alike(wanted, found)
     first = wanted.text if are_values else _full_text(wanted)
-    second = _without_approximation(found.text if are_values else _full_text(found))
+    second, rounding = _without_approximation(found.text if are_values else _full_text(found))
     first, second = _without_units(first, second)
     brackets = outer_bracket(first), outer_bracket(second)
     if brackets == ("list", "()"):
         first = f"({first})"
     elif brackets == ("()", "list"):
         second = f"({second})"
-    return Question(gold=first, answer=second)
+    return Question(gold=first, answer=second, rounding=rounding)
 
 
 def _full_text(expression: Expression) -> str:
     return expression.text if expression.name is None else f"{expression.name} = {expression.text}"
+
+
+def _is_equation(text: str) -> bool:
+    """One equation that gives no value to a name; ``x = y = 3`` and lists of equations are left to math-verify."""
+    return text.count("=") == 1 == _relations(text) and outer_bracket(text) is None
 
 
 def _relations(text: str) -> int:
@@ -144,10 +166,13 @@ def _relations(text: str) -> int:
     return len(RELATION.findall(SUBSCRIPT.sub("", text)))
 
 
-def _without_approximation(text: str) -> str:
-    r"""``\sqrt{2} \approx 1.41`` as ``\sqrt{2}``: what is claimed is the exact value, which alone is judged."""
+def _without_approximation(text: str) -> tuple[str, str]:
+    r"""``\sqrt{2} \approx 1.41`` as ``\sqrt{2}`` and ``1.41``; the second is empty when the text ends in no decimal."""
     match = APPROXIMATION.fullmatch(text)
-    return match[1] if match and plain_number(match[2]) is not None else text
+    number = plain_number(match[2]) if match else None
+    if match is None or number is None or number.places is None or number.is_percent:
+        return text, ""
+    return match[1], f"{Decimal(number.value.numerator) / Decimal(number.value.denominator):.{number.places}f}"
 
 
 def _without_units(gold: str, answer: str) -> tuple[str, str]:

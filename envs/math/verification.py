@@ -6,6 +6,7 @@ remembered. So is whether a gold can be read and equals itself; where it does no
 (``defective gold``), be its text the gold's own.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from envs.math.pool import Outcome, shared_pool
 from envs.math.rules import AnswerError, Decision, Gold, Question, decide, read_gold
 
 KNOWN = OutcomeMemo()
+os.register_at_fork(after_in_child=KNOWN.renew_lock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +52,12 @@ def verify(
 
 
 def _outcomes(questions: Iterable[Question], *, workers: int, deadline: float) -> dict[Question, Outcome]:
-    known = KNOWN.known(questions)
+    known = KNOWN.known(questions, deadline=deadline)
     unknown = [question for question in questions if question not in known]
     if unknown:
-        pairs = [(question.gold, question.answer) for question in unknown]
+        pairs = [question.pair for question in unknown]
         found = dict(zip(unknown, shared_pool(workers=workers, deadline=deadline).run(pairs), strict=True))
-        KNOWN.keep(found)
+        KNOWN.keep(found, deadline=deadline)
         known.update(found)
     return known
 

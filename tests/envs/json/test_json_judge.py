@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envs.json.answer_format import written
 from envs.json.environment import JsonEnvironment
 from envs.json.judge import JsonVerdict
 from envs.json.schema import compile_schema
@@ -226,3 +227,44 @@ def test_an_answer_is_judged_alone_as_in_a_batch() -> None:
         [(task, Transcript.of(text)) for text in texts]
     )
     assert judges(answers) == [verdict for answer in answers for verdict in judges([answer])]
+
+
+GIVES_UP = {
+    "type": "object",
+    "required": ["zz"],
+    "patternProperties": {"^(a|a)*(?=b)c$": {"type": "number"}},
+    "additionalProperties": False,
+}
+LONG_KEY = "a" * 40
+
+
+@pytest.mark.parametrize("count", [1, 50, 200, 800])
+def test_keys_on_which_a_pattern_gives_up_hide_no_missing_key(count: int) -> None:
+    verdict = judge(json.dumps({f"{LONG_KEY}{number}": 1 for number in range(count)}), GIVES_UP)
+    assert (verdict.error, verdict.unjudged) == ("not valid", None) and verdict.missing == ("/zz",)
+    assert verdict.structure == 0
+
+
+@pytest.mark.parametrize("answer", [{LONG_KEY: 1}, {LONG_KEY: 1, "bogus": "x"}, {"bogus": "x"}])
+def test_no_answer_gets_out_of_its_judgement_by_a_pattern_that_gives_up(answer: Any) -> None:
+    schema = {**GIVES_UP, "required": []}
+    for text, error in ((json.dumps(answer), None), (f"So: {json.dumps(answer)}", "extra text")):
+        verdict = judge(text, schema)
+        assert verdict.unjudged is None and not verdict.is_correct and not verdict.is_valid and verdict.progress < 1
+        assert verdict.error == (error or ("pattern limit" if LONG_KEY in answer else "not valid"))
+
+
+def test_a_gold_on_which_a_pattern_gives_up_is_defective() -> None:
+    assert judge("{}", {**GIVES_UP, "required": []}, gold={LONG_KEY: 1}).unjudged == "defective gold"
+
+
+@pytest.mark.parametrize("value", [[{"k": 1}] * 900, {"a": {"b": ["x" * 3_000, 1.5]}}, [[1, "z"]] * 1_500])
+def test_the_errors_that_are_listed_do_not_depend_on_the_notation(value: Any) -> None:
+    schema = {"type": ["object", "array"], "required": ["q"], "items": {"required": ["q"], "items": {"type": "string"}}}
+    task = JsonTask(id="1", schema=json.dumps(schema))
+    found = []
+    for answer_format in ("json", "xml", "yaml"):
+        text = written(json.dumps(value), task.schema, answer_format)  # type: ignore[arg-type]
+        found.append(judge(text, schema, answer_format=answer_format, max_characters=1_000_000))
+    found.append(judge(json.dumps(value, indent=8), schema, max_characters=1_000_000))
+    assert len({(verdict.listing, verdict.error, verdict.missing_count) for verdict in found}) == 1

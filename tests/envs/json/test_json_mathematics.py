@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envs.json import judge
+from envs.json.environment import JsonEnvironment
 from envs.json.mathematics import math_answer
-from envs.json.task import MathGold
+from envs.json.task import JsonTask, MathGold
 from envs.math.number import plain_number
+from envs.math.verification import Verification
+from envs.transcript import Transcript
 
 
 def answer(value: Any, pointer: str = "/answer") -> str | None:
@@ -80,3 +84,32 @@ def test_a_number_keeps_its_value_and_has_no_exponent(number: float) -> None:
 def test_no_value_and_no_pointer_raises(value: Any, pointer: str) -> None:
     found = math_answer(value, MathGold(value="1", pointer=pointer))
     assert found is None or isinstance(found, str)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "unjudged"),
+    [("{}", None, "deadline"), ("So: {}", "extra text", None), ("<b>{}</b>", "extra text", None)],
+)
+def test_mathematics_that_ends_too_late_forgives_no_other_error(
+    monkeypatch: pytest.MonkeyPatch, answer: str, error: str | None, unjudged: str | None
+) -> None:
+    late = Verification(unjudged="deadline")
+    monkeypatch.setattr(judge, "verify", lambda pairs, **_: [late] * len(pairs))
+    task = JsonTask(id="1", schema="{}", gold=MathGold(value="18", pointer="/answer"))
+    text = answer.format('{"answer": "9^{9^9}"}')
+    (verdict,) = JsonEnvironment().judge([(task, Transcript.of(text))])
+    assert (verdict.error, verdict.unjudged, verdict.is_correct) == (error, unjudged, False)
+
+
+def test_a_defective_gold_is_never_held_against_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    defective = Verification(unjudged="defective gold")
+    monkeypatch.setattr(judge, "verify", lambda pairs, **_: [defective] * len(pairs))
+    task = JsonTask(id="1", schema="{}", gold=MathGold(value="18", pointer="/answer"))
+    (verdict,) = JsonEnvironment().judge([(task, Transcript.of('So: {"answer": "x^2"}'))])
+    assert (verdict.error, verdict.unjudged) == (None, "defective gold")
+
+
+def test_a_number_of_too_many_digits_at_the_pointer_is_too_long() -> None:
+    task = JsonTask(id="1", schema="{}", gold=MathGold(value="18", pointer="/answer"))
+    (verdict,) = JsonEnvironment().judge([(task, Transcript.of(f'{{"answer": {"7" * 201}}}'))])
+    assert (verdict.error, verdict.unjudged) == ("too long", None)

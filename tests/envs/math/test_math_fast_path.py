@@ -148,15 +148,27 @@ def test_equal_pairs_are_compared_once_and_remembered(monkeypatch: pytest.Monkey
     assert sorted(asked) == [("x+1", "x+1"), ("x+1", "x+2")]
     assert [one.unjudged for one in found] == [None, None, "deadline", "deadline"]
     asked.clear()
-    verify(pairs, workers=1, deadline=1.0)
-    assert asked == [("x+1", "x+2")]  # a deadline may have been the machine's
+    assert verify(pairs, workers=1, deadline=1.0) == found and asked == []
+    verify(pairs, workers=1, deadline=2.0)
+    assert asked == [("x+1", "x+2")]  # it is given more time than it had
+
+
+def test_only_what_says_nothing_of_the_machine_is_remembered() -> None:
+    memo = OutcomeMemo()
+    own, other = Question(gold="x", answer="x"), Question(gold="x", answer="y")
+    memo.keep({own: "deadline", other: "verifier crash"}, deadline=1.0)
+    assert memo.known([own, other], deadline=1.0) == {}
+    memo.keep({own: "equal", other: "deadline"}, deadline=1.0)
+    assert memo.known([own, other], deadline=0.5) == {own: "equal", other: "deadline"}
+    assert memo.known([own, other], deadline=9.0) == {own: "equal"}
 
 
 def test_the_memo_is_bounded_and_forgets_the_oldest() -> None:
     memo = OutcomeMemo(capacity=2)
     questions = [Question(gold="x", answer=str(number)) for number in range(3)]
     for question in questions[:2]:
-        memo.keep({question: "different"})
-    memo.known(questions[:1])
-    memo.keep({questions[2]: "equal"})
-    assert memo.known(questions) == {questions[0]: "different", questions[2]: "equal"} and len(memo) == 2
+        memo.keep({question: "different"}, deadline=1.0)
+    memo.known(questions[:1], deadline=1.0)
+    memo.keep({questions[2]: "equal"}, deadline=1.0)
+    known = memo.known(questions, deadline=1.0)
+    assert known == {questions[0]: "different", questions[2]: "equal"} and len(memo) == 2

@@ -114,6 +114,36 @@ def test_anything_else_is_no_plain_number(text: str) -> None:
     assert plain_number(text) is None
 
 
+UNITS = ["kg", "ft", "lb", "km", "m/s", "km/h", "mL", "oz", "in^2", "cm^3", "hr", "Hz"]
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "m", "g", "s", "h", "L", "m^2"])
+def test_a_short_unit_is_dressing_in_an_answer(unit: str) -> None:
+    for text in (f"18 {unit}", rf"18\,{unit}", rf"\frac{{36}}{{2}} {unit}"):
+        number = plain_number(text, short_units=True)
+        assert number is not None and number.value == 18
+
+
+@pytest.mark.parametrize("text", ["5m", "5 m", "5h", "2lb", "2ft", "6xyz", "5abc", "5 x", "5 k", "5mg"])
+def test_letters_behind_a_number_are_algebra_in_a_gold(text: str) -> None:
+    assert plain_number(text) is None
+
+
+@pytest.mark.parametrize("text", ["5m", "5x", "5 x", "5xyz", "5 k", "5 M", "5 B", "m", "5 m m", "5 m/x"])
+def test_other_letters_are_no_unit(text: str) -> None:
+    assert plain_number(text, short_units=True) is None
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["zero", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "below", "below zero"]
+    + ["negative", "gross", "score", "scores", "basis points", "bps"],
+)
+def test_words_that_change_a_value_are_no_unit(word: str) -> None:
+    for text in (f"5 {word}", rf"5\text{{ {word}}}", f"5 {word.capitalize()}"):
+        assert plain_number(text) is None and plain_number(text, short_units=True) is None
+
+
 @pytest.mark.parametrize(
     ("answer", "gold", "expected"),
     [

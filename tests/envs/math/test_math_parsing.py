@@ -81,6 +81,12 @@ def test_a_box_at_the_end_always_counts(before: str, content: str) -> None:
     assert parse(f"{before}.\\boxed{{{content}}}").answer == content.strip()
 
 
+@given(st.text(" \n\t", max_size=2_000), st.integers(0, 480))
+def test_white_space_at_the_end_moves_no_box_out_of_reach(space: str, between: int) -> None:
+    assert parse(rf"\boxed{{5}}{'x' * between}{space}").answer == "5"
+    assert parse(rf"\boxed{{5}}{'x' * 600}{space}").error == "no box"
+
+
 @given(st.text("\\boxed{}<think>/ 5", max_size=60))
 def test_no_text_raises(text: str) -> None:
     parsed = parse(text)

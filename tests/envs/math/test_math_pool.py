@@ -131,6 +131,94 @@ def test_processes_that_cannot_start_are_an_error(monkeypatch: pytest.MonkeyPatc
         pool.close()
 
 
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), OSError(12, "No memory"), FileNotFoundError()])
+def test_processes_that_the_system_refuses_are_an_error(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    pool = VerifierPool(workers=2, deadline=1.0)
+    try:
+        with monkeypatch.context() as context:
+            context.setattr("envs.math.process.subprocess.Popen", refuse)
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(3):
+                with pytest.raises(RuntimeError, match="before they are ready"):
+                    pool.run(good(20))
+            assert len(os.listdir("/proc/self/fd")) <= before + 2  # of the threads that are about to try
+        assert pool.run(good(3)) == ["equal"] * 3  # the system gives again
+    finally:
+        pool.close()
+
+
+def test_one_refusal_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refusals = subprocess.Popen, [OSError(11, "Try again")]
+
+    def refuse_once(*arguments: object, **options: object) -> object:
+        if refusals:
+            raise refusals.pop()
+        return start(*arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr("envs.math.process.subprocess.Popen", refuse_once)
+    pool = VerifierPool(workers=1, deadline=5.0)
+    try:
+        assert pool.run(good(3)) == ["equal"] * 3 and not refusals
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize("method", ["compare", "wait_until_ready"])
+def test_an_unexpected_error_reaches_who_waits_and_the_pool_goes_on(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("unforeseen")
+
+    pool = VerifierPool(workers=1, deadline=5.0)
+    try:
+        with monkeypatch.context() as context:
+            context.setattr(f"envs.math.pool.VerifierProcess.{method}", fail)
+            with pytest.raises(RuntimeError, match="unforeseen"):
+                pool.run(good(3))
+        assert pool.run(good(3)) == ["equal"] * 3
+    finally:
+        pool.close()
+
+
+def test_a_working_directory_that_is_gone_is_an_error_and_no_hang(tmp_path: Path) -> None:
+    done = run_script(
+        tmp_path,
+        "import os, sys, tempfile\n"
+        "sys.path.insert(0, '')\n"
+        "from envs.math.verification import verify\n"
+        "gone = tempfile.mkdtemp()\n"
+        "os.chdir(gone); os.rmdir(gone)\n"
+        "try:\n"
+        "    verify([('x+1', '1+x')], workers=1, deadline=5)\n"
+        "except RuntimeError as error:\n"
+        "    print('before they are ready' in str(error))\n",
+    )
+    assert done.stdout.split() == ["True"], done.stderr
+    assert "cannot be started" in done.stderr
+
+
+def test_a_child_forked_while_the_memo_is_in_use_judges(tmp_path: Path) -> None:
+    done = run_script(
+        tmp_path,
+        "import os\n"
+        "from envs.math import verification\n"
+        "ask = lambda: verification.verify([('x+1', '1+x')], workers=1, deadline=5)[0].error\n"
+        "verification.KNOWN._lock.acquire()  # as another thread would hold it\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    print('child', ask(), flush=True)\n"
+        "    os._exit(0)\n"
+        "verification.KNOWN._lock.release()\n"
+        "os.waitpid(child, 0)\n"
+        "print('parent', ask(), flush=True)\n",
+    )
+    assert done.stdout.splitlines() == ["child None", "parent None"], done.stderr
+
+
 def test_nothing_of_the_caller_is_changed(pool: VerifierPool) -> None:
     rung: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
