@@ -40,6 +40,17 @@ def test_rewards_can_log_metrics() -> None:
     assert 'reward_kwargs["log_metric"] = self._log_metric' in inspect.getsource(GRPOTrainer._calculate_rewards)
 
 
+def test_parts_are_normalised_apart_with_weights_that_are_read_at_every_batch() -> None:
+    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert 'elif self.multi_objective_aggregation == "normalize_then_sum":' in source
+    assert "rewards = (reward_k * self.reward_weights.to(device).unsqueeze(0)).nansum(dim=1)" in source
+
+
+def test_metrics_are_kept_by_mode_and_name_until_they_are_logged() -> None:
+    assert 'self._metrics[mode]["reward"].append(' in inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "self._metrics[mode].items()" in inspect.getsource(GRPOTrainer.log)
+
+
 def test_a_model_can_be_unwrapped_for_generation() -> None:
     assert parameters(unwrap_model_for_generation)[:2] == ["model", "accelerator"]
 
