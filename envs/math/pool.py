@@ -29,8 +29,8 @@ PAIRS_A_MESSAGE = 8
 ATTEMPTS = 2
 """How often a pair is tried under which a process died."""
 FAILED_STARTS, KILLED_STARTS = 3, 30
-"""How often in a row a process may end by itself, or by a signal, before it is ready: a signal says little of
-the next."""
+"""How often in a row processes for one batch may end by themselves, or in all, before one is ready: a signal says
+little of the next process. Counted by batch, so that a start which fails late does not fail the next batch."""
 
 
 class _Order:
@@ -53,6 +53,13 @@ class _Batch:
         self._outcomes: list[Outcome] = ["verifier crash"] * size
         self._missing = size
         self._lock = threading.Lock()
+        self.endings: list[int] = []
+        """The signals, 0 for none, by which processes ended that were started for it and never got ready."""
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Too many processes in a row ended before they were ready."""
+        return self.endings.count(0) >= FAILED_STARTS or len(self.endings) >= KILLED_STARTS
 
     def answer(self, place: int, outcome: Outcome) -> None:
         with self._lock:
@@ -128,10 +135,9 @@ class VerifierPool:
                 process.close()
 
     def _serve(self, place: int) -> None:
-        endings: list[int] = []
         while orders := self._take():
             try:
-                self._process_orders(place, orders, endings)
+                self._process_orders(place, orders)
             except Exception as error:  # whatever it is: who waits must hear of it, and this thread must go on
                 if (process := self._processes[place]) is not None:
                     self._processes[place] = None
@@ -140,16 +146,16 @@ class VerifierPool:
         if (process := self._processes[place]) is not None:
             process.end()
 
-    def _process_orders(self, place: int, orders: deque[_Order], endings: list[int]) -> None:
+    def _process_orders(self, place: int, orders: deque[_Order]) -> None:
         """Has the orders answered or given back; each leaves ``orders`` with that, so that what is left is held."""
-        process = self._processes[place] or self._started(place, endings)
+        batches = {order.batch for order in orders}
+        process = self._processes[place] or self._started(place, batches)
         if process is None:
             self._give_back(orders)
-            if endings.count(0) >= FAILED_STARTS or len(endings) >= KILLED_STARTS:
-                self._fail_all("the math verifier's processes die before they are ready; what they print says why")
-                endings.clear()
+            self._fail_hopeless(batches)
             return
-        endings.clear()
+        for batch in batches:
+            batch.endings.clear()
         for outcome in process.compare([order.pair for order in orders]):
             order = orders.popleft()
             order.batch.answer(order.place, outcome)  # type: ignore[arg-type]
@@ -168,21 +174,23 @@ class VerifierPool:
             count = min(PAIRS_A_MESSAGE, -(-len(self._waiting) // (2 * len(self._threads))))
             return deque(self._waiting.popleft() for _ in range(count))
 
-    def _started(self, place: int, endings: list[int]) -> VerifierProcess | None:
-        """A new process that is ready; None when it ended before, by the signal that is then added to ``endings``.
+    def _started(self, place: int, batches: set[_Batch]) -> VerifierProcess | None:
+        """A new process that is ready; None when it ended before, which each batch that waits for it remembers.
 
         The system may refuse one, too: no memory, no file descriptor, no working directory.
         """
+        ended_by = 0
         try:
             process = self._processes[place] = VerifierProcess(self._deadline)
         except OSError as error:
             print(f"structrl: a math verifier cannot be started: {error}", file=sys.stderr)
-            endings.append(0)
-            return None
-        if not self._is_closed and process.wait_until_ready():
-            return process
-        self._processes[place] = None
-        endings.append(process.end())
+        else:
+            if not self._is_closed and process.wait_until_ready():
+                return process
+            self._processes[place] = None
+            ended_by = process.end()
+        for batch in batches:
+            batch.endings.append(ended_by)
         return None
 
     def _blame(self, order: _Order, ended_by: int) -> None:
@@ -202,6 +210,15 @@ class VerifierPool:
             while orders:
                 self._waiting.appendleft(orders.pop())
             self._condition.notify_all()
+
+    def _fail_hopeless(self, batches: set[_Batch]) -> None:
+        hopeless = {batch for batch in batches if batch.is_hopeless}
+        for batch in hopeless:
+            batch.fail(
+                RuntimeError("the math verifier's processes die before they are ready; what they print says why")
+            )
+        with self._condition:
+            self._waiting = deque(order for order in self._waiting if order.batch not in hopeless)
 
     def _fail_all(self, reason: str) -> None:
         with self._condition:
