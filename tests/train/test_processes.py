@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 Arguments = Callable[..., list[str]]
 
+PACED = [
+    "--reward.parts", "{answered: {weight: 1}, finished: {weight: 2, pace: {part: answered, full_at: 0.5}}}",
+    "--reward.normalization", "parts",
+]  # fmt: skip
+
 
 def environment() -> dict[str, str]:
     # DS_ACCELERATOR keeps DeepSpeed on the CPU where there is a GPU too; ACCELERATE_USE_CPU would switch ZeRO off.
@@ -35,7 +40,7 @@ def test_two_processes_train_under_zero_2_and_resume_from_their_checkpoint(
     def launch(*more: str) -> None:
         accelerate = [sys.executable, "-m", "accelerate.commands.launch"]
         config = ["--config_file", "configs/accelerate/zero2_cpu.yaml"]
-        command = [*accelerate, *config, "train/grpo.py", *small_arguments("json.yaml", *more)]
+        command = [*accelerate, *config, "train/grpo.py", *small_arguments("json.yaml", *PACED, *more)]
         done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
 
@@ -48,6 +53,9 @@ def test_two_processes_train_under_zero_2_and_resume_from_their_checkpoint(
 
     launch("--trainer.max_steps", "4", "--resume")
     assert steps(run) == [1, 2, 3, 4]
+    # Paced by the answers of both processes: shut before the first, and open still after the resume.
+    opened = [json.loads(line)["weights/finished"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert opened[0] == 0 and opened[1:] == pytest.approx([2 / 3] * 3)
     assert json.loads((run / "after.json").read_text())["step"] == 4
 
 
