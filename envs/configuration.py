@@ -137,6 +137,16 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+# Breaks of a line that YAML reads as a space, and marks that it drops, unless they are escaped.
+_TO_ESCAPE = re.compile("[\x85\u2028\u2029\ufeff]")
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _TO_ESCAPE.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 _Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
 )

@@ -270,7 +270,7 @@ def test_a_name_that_looks_like_something_else_stays_text_in_the_resolved_text(r
 
 
 words = st.text(max_size=12) | st.sampled_from(
-    ["1e5", "null", "yes", "0x1f", "1_0", "2024-01-01", "~", "a: b", "'", "#"]
+    ["1e5", "null", "yes", "0x1f", "1_0", "2024-01-01", "~", "a: b", "'", "#", "\x85", "a\u2028b", "\ufeff"]
 )
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False) | words,
