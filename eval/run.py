@@ -84,6 +84,8 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_grad_enabled(False)
     try:
         run(parse(EvalConfig, arguments, description=__doc__ or ""))
+        # A process that leaves with its group open may be aborted by the threads of the group, its work done.
+        PartialState().destroy_process_group()
     except ConfigurationError as error:
         exit_with(error)
 
