@@ -14,10 +14,7 @@ import llguidance.hf
 from transformers import PreTrainedTokenizerBase
 
 from envs.errors import ConfigurationError
-from envs.grammar import Grammar
-
-# Objects are written as json.dumps writes them; free white space would let a model spend its budget on blanks.
-JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+from envs.grammar import JSON_STYLE, Grammar
 
 
 class GrammarError(ValueError):

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+# Objects are written as json.dumps writes them; free white space would let a model spend its budget on blanks.
+JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grammar:

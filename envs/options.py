@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from envs.configuration_keys import explain, require_known
 from envs.errors import ConfigurationError, nearest, own_cause
+from envs.layout import Tags
 
 ComponentT = TypeVar("ComponentT")
 
@@ -44,6 +45,17 @@ def construct(
         if options.get(field.name) is None and not has_default:
             raise ConfigurationError(f"{kind} '{name}' needs the option '{field.name}'")
     return component(**_typed(f"{kind} '{name}'", component, options))
+
+
+def tags_of(environment: str, given: Tags | Mapping[str, Any], default: Tags) -> Tags:
+    """An environment's tags, which a configuration gives as a mapping; what that does not name is as in ``default``.
+
+    Raises:
+        ConfigurationError: a field is unknown, or the tags have no meaning.
+    """
+    if isinstance(given, Tags):
+        return given
+    return construct("tags", environment, {environment: Tags}, {**vars(default), **given})
 
 
 def _typed(subject: str, component: Callable[..., ComponentT], options: Mapping[str, Any]) -> dict[str, Any]:

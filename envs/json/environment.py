@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 from envs.errors import ConfigurationError
-from envs.grammar import Grammar
+from envs.grammar import JSON_STYLE, Grammar
 from envs.json.answer_format import AnswerFormat, written
 from envs.json.calls import calls_value
 from envs.json.judge import JudgeSettings, judge_answers
@@ -17,12 +17,9 @@ from envs.json.task import JsonTask, MathGold
 from envs.json.xml_elements import ENTRY, ITEM, ROOT
 from envs.json.yaml_answers import require_libyaml
 from envs.layout import Tags, lay_out
-from envs.options import construct
+from envs.options import tags_of
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
-
-# Objects are written as json.dumps writes them, as ``decoding.grammars`` compiles bare schemas.
-JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +54,7 @@ class JsonEnvironment:
     stops: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.tags, Mapping):
-            options: Mapping[str, Any] = self.tags
-            object.__setattr__(self, "tags", construct("tags", "json", {"json": Tags}, options))
+        object.__setattr__(self, "tags", tags_of("json", self.tags, Tags()))
         choices: tuple[tuple[str, Any], ...] = (
             ("answer_format", AnswerFormat),
             ("schema_style", SchemaStyle),
@@ -74,7 +69,7 @@ class JsonEnvironment:
             raise ConfigurationError(
                 f"json: the tag '{min(taken)}' is a name of the XML that answers are written in; choose another"
             )
-        if self.tags.step is not None or self.tags.observation is not None:
+        if self.tags.step is not None:  # and so none for observation, which needs it
             raise ConfigurationError(
                 "json: tags.step and tags.observation are for environments that run something before the answer; leave"
                 " them out"

@@ -1,9 +1,9 @@
 """Single-turn environment: a question, free reasoning, and a boxed final answer."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
@@ -12,7 +12,7 @@ from envs.math.judge import judge_answers
 from envs.math.number import plain_number
 from envs.math.prompt import messages
 from envs.math.task import MathTask
-from envs.options import construct
+from envs.options import tags_of
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
 
@@ -22,6 +22,8 @@ ANSWER: REASONING "%OPENING%\\boxed{" NUMBER "}%CLOSING%"
 REASONING: /(?s:.*)/ & ~/(?s:.*)(%FORBIDDEN%)(?s:.*)/
 NUMBER: /-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12}|\/[1-9][0-9]{0,11})?/
 """
+
+DEFAULT_TAGS = Tags(reasoning="think")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class MathEnvironment:
     """Seconds that one answer may take to verify; beyond it the answer is unjudged."""
     canonical_number: bool = True
     """A gold that is a plain number wants a plain number; false: any expression of its value, ``2+3`` for 5."""
-    tags: Tags = field(default_factory=lambda: Tags(reasoning="think"))
+    tags: Tags = DEFAULT_TAGS
     """How answers are laid out; a configuration gives it as a mapping of the fields of ``Tags``. With ``answer`` the
     tag's whole content is the answer when it has no box."""
 
@@ -46,9 +48,7 @@ class MathEnvironment:
     stops: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.tags, Mapping):
-            options: Mapping[str, Any] = self.tags
-            object.__setattr__(self, "tags", construct("tags", "math", {"math": Tags}, options))
+        object.__setattr__(self, "tags", tags_of("math", self.tags, DEFAULT_TAGS))
         if self.tags.step is not None:
             raise ConfigurationError(
                 f"math: tags.step is '{self.tags.step}'; expected null, since nothing is run before the answer"

@@ -8,7 +8,7 @@ from typing import Any
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
 from envs.layout import Tags, lay_out
-from envs.options import construct
+from envs.options import construct, tags_of
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.shared import shared_pool
@@ -51,9 +51,7 @@ class SqlEnvironment:
         if isinstance(self.executor, Mapping):
             options: Mapping[str, Any] = self.executor
             object.__setattr__(self, "executor", construct("executor", "sql", {"sql": ExecutorSettings}, options))
-        if isinstance(self.tags, Mapping):
-            named: Mapping[str, Any] = {**vars(DEFAULT_TAGS), **self.tags}
-            object.__setattr__(self, "tags", construct("tags", "sql", {"sql": Tags}, named))
+        object.__setattr__(self, "tags", tags_of("sql", self.tags, DEFAULT_TAGS))
         if not isinstance(self.max_steps, int) or self.max_steps < 1:
             raise ConfigurationError(f"sql: max_steps is {self.max_steps!r}; expected an integer from 1")
         if not isinstance(self.sample_values, int) or self.sample_values < 0:
