@@ -6,9 +6,12 @@ sample from another distribution than the one whose gradient is taken.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from envs.grammar import Grammar
+
+if TYPE_CHECKING:
+    from decoding.session import Session
 
 FinishReason = Literal["eos", "stop", "length"]
 
@@ -63,4 +66,8 @@ class Engine(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """All generations, request after request: ``sum(request.n)`` of them."""
+        ...
+
+    def session(self) -> "Session":
+        """A new session, without rows."""
         ...

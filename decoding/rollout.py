@@ -7,6 +7,7 @@ from decoding.engine import FinishReason
 from envs.task import Task
 from envs.transcript import Transcript
 from envs.verdict import Verdict
+from rewards.credit import Branch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,8 @@ class Rollout:
     finish: FinishReason
     transcript: Transcript
     verdict: Verdict
+    branches: tuple[Branch, ...] = (Branch(node=0, start=0),)
+    """The path to it in its group's tree, from the root; a rollout that shares nothing is one branch."""
     grammar_error: str | None = None
     """Why the task's grammar could not be applied, when it was asked for."""
 

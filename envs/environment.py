@@ -25,7 +25,7 @@ class Environment(Protocol[TaskT]):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """Closing tags after which the environment speaks; empty for a single-turn environment."""
+        """Closing tags at which the model's turn stops and ``observe`` is asked; empty where that never happens."""
         ...
 
     def prompt(self, task: TaskT) -> list[Message]:
@@ -41,7 +41,11 @@ class Environment(Protocol[TaskT]):
         ...
 
     def observe(self, task: TaskT, transcript: Transcript) -> Observation | None:
-        """What the environment answers to the last model turn; None when there is nothing to run."""
+        """What the environment answers to a transcript whose last turn stopped at one of ``stops``.
+
+        None: there is nothing to run (a tag inside of the reasoning, for example), and the model goes on. The answer
+        itself ends the episode (``envs.transcript.END``). Callable from several threads at once.
+        """
         ...
 
     def judge(self, episodes: Sequence[tuple[TaskT, Transcript]]) -> list[Verdict]:

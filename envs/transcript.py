@@ -27,6 +27,12 @@ class Observation:
     """The text that is appended to the transcript, its tags included."""
     digest: str | None = None
     """Identifies the outcome: two branches with equal digests saw the same result. None: never equal."""
+    ends_episode: bool = False
+    """The model's turn was its last: nothing is appended, and the transcript is judged as it stands."""
+
+
+END = Observation(text="", ends_episode=True)
+"""The observation after an answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,54 @@
+"""The contract of a session: rows that are decoded together and outlive their turns.
+
+A row is one text: a prompt, then turns of the model and, between them, tokens that others wrote. Between two turns a
+row can be extended, forked or closed; what it has read is not read again, where the engine can help it.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol
+
+from decoding.engine import Generation, Request
+
+
+class Session(Protocol):
+    """Makes turns of many rows at once. A context manager: on leaving it, its memory is given back.
+
+    Rows are numbered in the order in which they were opened. The session decides how many of them decode at once.
+    """
+
+    def open(self, request: Request) -> tuple[int, ...]:
+        """Begins the first turn of ``request.n`` new rows; returns their numbers. Their prompt is read once."""
+        ...
+
+    def step(self) -> list[tuple[int, Generation]]:
+        """Draws one token for every row that is in a turn; returns the rows whose turn has ended with it, each with
+        what it wrote in that turn. Empty at once where no row is in a turn."""
+        ...
+
+    def extend(self, row: int, token_ids: Sequence[int], *, max_new_tokens: int) -> None:
+        """Appends tokens that the model did not write (none, to let it just go on), and begins the row's next turn.
+
+        Raises:
+            ValueError: the row is in a turn.
+        """
+        ...
+
+    def fork(self, row: int, *, seed: int | None) -> int:
+        """A new row with the same text as ``row``, which must be between two turns; draws of its own. Its number."""
+        ...
+
+    def close(self, row: int) -> None:
+        """Forgets a row between two turns, or after its last."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """No row is in a turn: ``step`` has nothing to do."""
+        ...
+
+    def __enter__(self) -> "Session": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
