@@ -1,24 +1,27 @@
-"""Decoders: strategies over an engine and an environment. Training and evaluation use the same one.
+"""Decoders: strategies over an engine and an environment. Training and evaluation use the same ones.
 
-So far one: independent samples of single-turn episodes.
+Here: independent samples. Trees that branch where the environment answered are in ``decoding.tree_decoder``.
 """
 
 import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, Protocol
 
+import torch
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from decoding.engine import Engine, Generation, Request
+from decoding.budgets import Budgets
+from decoding.engine import Engine, Request
+from decoding.episode import Episode
+from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Group, Ledger, Rollout
 from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.task import Task
-from envs.transcript import Transcript
+from rewards.credit import Branch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,81 +42,96 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleDecoder:
-    """Independent samples, each of one model turn, freely or under the task's grammar."""
+    """Independent episodes, freely or (of a single turn) under the task's grammar.
+
+    Raises:
+        ConfigurationError: the budgets have no room for a step of the environment, or a grammar is asked for where it
+            answers steps.
+    """
 
     engine: Engine
     tokenizer: PreTrainedTokenizerBase
     environment: Environment[Any]
-    max_new_tokens: int
+    budgets: Budgets
     temperature: float = 1.0
     with_grammar: bool = False
+    rejoin_after: int | None = None
+    """Decode steps after which a row that asked the environment goes on (``decoding.episode_loop``)."""
 
     def __post_init__(self) -> None:
-        if self.environment.stops:
-            raise ConfigurationError(
-                f"environment '{self.environment.name}' answers between turns ({', '.join(self.environment.stops)}); "
-                "this decoder makes single-turn episodes"
-            )
+        require_turns(self.environment, self.budgets, with_grammar=self.with_grammar)
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
         """``n[i]`` rollouts of ``tasks[i]``; with a ``seed`` the same ones each time, whatever the batch."""
-        requests = [self._request(task, count, seed) for task, count in zip(tasks, n, strict=True)]
-        start = time.perf_counter()
-        generations = self.engine.generate(requests)
-        generated = time.perf_counter()
-        owners = [index for index, count in enumerate(n) for _ in range(count)]
-        transcripts = [self._transcript(generation) for generation in generations]
-        verdicts = self.environment.judge(
-            [(tasks[owner], transcript) for owner, transcript in zip(owners, transcripts, strict=True)]
-        )
-        judged = time.perf_counter()
-        rollouts = [
-            Rollout(
-                prompt_ids=requests[owner].prompt_ids,
-                completion_ids=generation.token_ids,
-                logprobs=generation.logprobs,
-                env_mask=(1,) * len(generation.token_ids),
-                log_z=generation.log_z,
-                finish=generation.finish,
-                transcript=transcript,
-                verdict=verdict,
-                grammar_error=generation.grammar_error or self._missing_grammar(requests[owner]),
+        seeds = task_seeds(tasks, seed)
+        requests = [
+            Request(
+                prompt_ids=prompt_ids(self.tokenizer, self.environment, task),
+                max_new_tokens=self.budgets.turn(0),
+                stops=self.environment.stops,
+                grammar=self.environment.grammar(task) if self.with_grammar else None,
+                temperature=self.temperature,
+                n=count,
+                seed=task_seed,
             )
-            for owner, generation, transcript, verdict in zip(owners, generations, transcripts, verdicts, strict=True)
+            for task, count, task_seed in zip(tasks, n, seeds, strict=True)
         ]
-        return Decoding(
-            groups=tuple(
-                Group(task=task, rollouts=tuple(rollouts[end - count : end]))
-                for task, count, end in zip(tasks, n, accumulate(n), strict=True)
-            ),
-            ledger=Ledger(
-                generated_tokens=sum(len(generation.token_ids) for generation in generations),
-                prefilled_tokens=sum(len(request.prompt_ids) for request in requests),
-                verifier_calls=len(transcripts),
-                generate_seconds=generated - start,
-                judge_seconds=judged - generated,
-            ),
+        start = time.perf_counter()
+        episodes: list[Episode] = []
+        loop_options = (self.tokenizer, self.environment, self.budgets, self.rejoin_after)
+        with self.engine.session() as session, EpisodeLoop(session, *loop_options) as loop:
+            for place, (task, request) in enumerate(zip(tasks, requests, strict=True)):
+                unsaid = Episode(task=task, place=place, row=-1, prompt_ids=request.prompt_ids)
+                episodes += loop.begin(unsaid, request)
+            for episode, observation_ids in loop.events():
+                if observation_ids is not None:
+                    loop.go_on(episode, observation_ids)
+        ledger = loop.ledger(prefilled=sum(len(request.prompt_ids) for request in requests), started=start)
+        for episode in episodes:
+            if self.with_grammar and requests[episode.place].grammar is None:
+                episode.grammar_error = f"environment '{self.environment.name}' has no grammar for this task"
+        paths = [(Branch(node=number, start=0),) for count in n for number in range(count)]
+        return judged(tasks, episodes, paths, self.environment, self.tokenizer, ledger)
+
+
+def require_turns(environment: Environment[Any], budgets: Budgets, *, with_grammar: bool) -> None:
+    """Checks that episodes of an environment can be decoded.
+
+    Raises:
+        ConfigurationError: the budgets have no room for a step that is answered, or a grammar is asked for where one is.
+    """
+    budgets.require_room(environment)
+    if environment.stops and with_grammar:
+        raise ConfigurationError(
+            f"environment '{environment.name}' answers between turns ({', '.join(environment.stops)}): it has no grammar"
+            " for the whole of an episode; decode freely, or leave tags.observation out"
         )
 
-    def _request(self, task: Task, n: int, seed: int | None) -> Request:
-        return Request(
-            prompt_ids=prompt_ids(self.tokenizer, self.environment, task),
-            max_new_tokens=self.max_new_tokens,
-            grammar=self.environment.grammar(task) if self.with_grammar else None,
-            temperature=self.temperature,
-            n=n,
-            seed=None if seed is None else _task_seed(task, seed),
-        )
 
-    def _missing_grammar(self, request: Request) -> str | None:
-        if self.with_grammar and request.grammar is None:
-            return f"environment '{self.environment.name}' has no grammar for this task"
-        return None
+def judged(
+    tasks: Sequence[Task],
+    episodes: Sequence[Episode],
+    paths: Sequence[tuple[Branch, ...]],
+    environment: Environment[Any],
+    tokenizer: PreTrainedTokenizerBase,
+    ledger: Ledger,
+) -> Decoding:
+    """Finished episodes as the groups of their tasks, each judged.
 
-    def _transcript(self, generation: Generation) -> Transcript:
-        # The clean-up that some tokenizers ask for would take the space out of " ," also inside a string.
-        text = self.tokenizer.decode(generation.token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Transcript.of(text, is_truncated=generation.finish == "length", tokens=len(generation.token_ids))
+    Args:
+        episodes: in any order; those of one task stay in theirs.
+        paths: of each episode, the branches that led to it.
+        ledger: what they have cost so far.
+    """
+    start = time.perf_counter()
+    transcripts = [episode.transcript(tokenizer) for episode in episodes]
+    verdicts = environment.judge([(one.task, text) for one, text in zip(episodes, transcripts, strict=True)])
+    rollouts: list[list[Rollout]] = [[] for _ in tasks]
+    for episode, path, transcript, verdict in zip(episodes, paths, transcripts, verdicts, strict=True):
+        rollouts[episode.place].append(episode.rollout(transcript, verdict, path))
+    cost = Ledger(verifier_calls=len(transcripts), judge_seconds=time.perf_counter() - start)
+    groups = tuple(Group(task=task, rollouts=tuple(ones)) for task, ones in zip(tasks, rollouts, strict=True))
+    return Decoding(groups=groups, ledger=ledger + cost)
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], task: Task) -> list[int]:
@@ -157,6 +175,14 @@ def require_window(
         )
 
 
-def _task_seed(task: Task, seed: int) -> int:
-    """A seed of its own for each task, stable between runs and machines."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{task.id}".encode(errors="surrogatepass")).digest()[:7])
+def task_seeds(tasks: Sequence[Task], seed: int | None) -> list[int]:
+    """A seed of its own for each task. From ``seed`` they are stable between runs, machines and batches; without one
+    they are drawn from torch's state on the CPU, one number a task whatever happens in the episodes."""
+    if seed is None:
+        return torch.randint(2**62, (len(tasks),)).tolist()
+    return [derived_seed(seed, task.id) for task in tasks]
+
+
+def derived_seed(seed: int, name: str) -> int:
+    """A seed that follows from another and a name, stable between runs and machines."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode(errors="surrogatepass")).digest()[:7])

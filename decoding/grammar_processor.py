@@ -1,10 +1,10 @@
-"""Grammar masks as a transformers LogitsProcessor, one grammar a row.
+"""Grammar masks, one grammar a row: as a function of logits, and as a transformers LogitsProcessor.
 
-Usable with ``model.generate(logits_processor=[...])`` as well as inside our own engine. Not covered: beam search, which
-reorders the rows of a batch between two steps.
+The processor is for ``model.generate(logits_processor=[...])``, the function for our own engine. Not covered: beam
+search, which reorders the rows of a batch between two steps.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import llguidance
 import torch
@@ -40,35 +40,36 @@ class GrammarLogitsProcessor(LogitsProcessor):
                 if matcher is not None and not matcher.is_stopped():
                     matcher.consume_tokens(ids)
         self._length = input_ids.shape[1]
-        return self._mask(scores)
+        return mask_logits(scores, self._matchers)
 
-    def release(self, rows: Iterable[int]) -> None:
-        """Leaves ``rows`` free from here on, and their matchers as they are."""
-        for row in rows:
-            self._matchers[row] = None
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drops all rows of the batch but ``rows``, in that order."""
-        self._matchers = [self._matchers[row] for row in rows]
+def mask_logits(scores: torch.Tensor, matchers: Sequence[llguidance.LLMatcher | None]) -> torch.Tensor:
+    """Sets to -inf every token that would leave a row's grammar.
 
-    def _mask(self, scores: torch.Tensor) -> torch.Tensor:
-        rows, masks = [], []
-        for row, matcher in enumerate(self._matchers):
-            if matcher is None or matcher.is_error():
-                continue
-            # One bit a token, in whole 32-bit words. A matcher that ended its sentence allows end-of-text alone.
-            mask = torch.frombuffer(bytearray(matcher.compute_bitmask()), dtype=torch.int32)
-            # Computing the mask is what runs into llguidance's limits, and it then allows end-of-text alone: that is
-            # no property of the grammar, so such a row goes on freely.
-            if not matcher.is_error():
-                rows.append(row)
-                masks.append(mask)
-        if not rows:
-            return scores
-        masked = scores.clone()
-        allowed = _unpack(torch.stack(masks).to(scores.device), width=scores.shape[1])
-        masked[rows] = scores[rows].masked_fill(~allowed, -torch.inf)
-        return masked
+    Args:
+        scores: (B, V) logits of the next token.
+        matchers: of the B rows, each after all that its row has written; None leaves a row free.
+
+    Returns:
+        (B, V) logits, masked; ``scores`` itself when no row has a grammar to obey.
+    """
+    rows, masks = [], []
+    for row, matcher in enumerate(matchers):
+        if matcher is None or matcher.is_error():
+            continue
+        # One bit a token, in whole 32-bit words. A matcher that ended its sentence allows end-of-text alone.
+        mask = torch.frombuffer(bytearray(matcher.compute_bitmask()), dtype=torch.int32)
+        # Computing the mask is what runs into llguidance's limits, and it then allows end-of-text alone: that is no
+        # property of the grammar, so such a row goes on freely.
+        if not matcher.is_error():
+            rows.append(row)
+            masks.append(mask)
+    if not rows:
+        return scores
+    masked = scores.clone()
+    allowed = _unpack(torch.stack(masks).to(scores.device), width=scores.shape[1])
+    masked[rows] = scores[rows].masked_fill(~allowed, -torch.inf)
+    return masked
 
 
 def _unpack(words: torch.Tensor, *, width: int) -> torch.Tensor:

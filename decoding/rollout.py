@@ -1,7 +1,7 @@
 """The token-level record of one episode, and of all episodes of a task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from decoding.engine import FinishReason
 from envs.task import Task
@@ -47,14 +47,12 @@ class Ledger:
     generated_tokens: int = 0
     prefilled_tokens: int = 0
     verifier_calls: int = 0
+    observations: int = 0
+    """Turns that the environment answered."""
     generate_seconds: float = 0.0
+    wait_seconds: float = 0.0
+    """Of these, spent waiting for the environment with nothing to decode meanwhile, or before a fixed rejoin."""
     judge_seconds: float = 0.0
 
     def __add__(self, other: "Ledger") -> "Ledger":
-        return Ledger(
-            generated_tokens=self.generated_tokens + other.generated_tokens,
-            prefilled_tokens=self.prefilled_tokens + other.prefilled_tokens,
-            verifier_calls=self.verifier_calls + other.verifier_calls,
-            generate_seconds=self.generate_seconds + other.generate_seconds,
-            judge_seconds=self.judge_seconds + other.judge_seconds,
-        )
+        return Ledger(**{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)})

@@ -60,3 +60,13 @@ class HasTokenBudget(Protocol):
     def with_token_counter(self, count_tokens: Callable[[str], int]) -> Environment[Any]:
         """The same environment, which counts as the model's tokenizer does."""
         ...
+
+
+@runtime_checkable
+class HasObservationBudget(Protocol):
+    """An environment whose observations keep to a number of tokens."""
+
+    @property
+    def observation_tokens(self) -> int:
+        """The most tokens that one observation has between its tags."""
+        ...

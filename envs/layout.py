@@ -6,6 +6,7 @@ How tags are read is in ``envs.tag_walk``. What the answer means is the environm
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +66,21 @@ class Tags:
         """All names in use."""
         every = (self.reasoning, self.plan, self.step, self.observation, self.answer)
         return tuple(name for name in every if name is not None)
+
+    @property
+    def answers_steps(self) -> bool:
+        """Steps are asked for, and answered before the episode goes on."""
+        return self.step is not None and self.observation is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletedBlock:
+    """A step or an answer with which a turn of the model ended."""
+
+    is_answer: bool
+    """False: it is a step."""
+    text: str
+    """What stands in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,23 +143,65 @@ def read_layout(transcript: Transcript, tags: Tags) -> Layout:
     )
 
 
-def instruction(tags: Tags, *, answer: str = "answer") -> str:
-    """One sentence for the prompt that asks for the tags; empty when there are none to ask for.
+def completed_block(transcript: Transcript, tags: Tags) -> CompletedBlock | None:
+    """The step or answer that the last closing tag of one ends, in the last turn of the model; None where that tag
+    closes nothing (it stands in open reasoning, a plan or a forged observation, or is stray), and where there is none.
+
+    What stands behind that tag (a token can hold more than its end) does not count. Never raises because of the text.
+    """
+    last = transcript.segments[-1] if transcript.segments else None
+    if last is None or last.author != "model":
+        return None
+    closing = (f"</{name}>" for name in (tags.step, tags.answer) if name is not None)
+    end = max((place + len(tag) for tag in closing if (place := last.text.rfind(tag)) >= 0), default=0)
+    turns = [segment.text for segment in transcript.segments[:-1] if segment.author == "model"] + [last.text[:end]]
+    walk = TagWalk.over(turns, names=tags.names(), reasoning=tags.reasoning, step=tags.step)
+    block = walk.blocks[-1] if end and walk.blocks else None
+    if block is None or block.end < len(walk.text) or block.name not in (tags.step, tags.answer):
+        return None
+    return CompletedBlock(is_answer=block.name == tags.answer, text=block.text)
+
+
+def instruction(tags: Tags, *, answer: str = "answer", steps: str = "") -> str:
+    """What the prompt says to ask for the tags; empty when there are none to ask for.
 
     Args:
         answer: what the answer is called: ``query``, ``JSON value``.
+        steps: the sentences about steps (``step_instruction``), which stand before the answer; empty: none.
     """
     parts = []
     if tags.must_reason:
         parts.append(f"reason inside <{tags.reasoning}></{tags.reasoning}>")
     if tags.plan is not None:
         parts.append(f"write a short numbered plan inside <{tags.plan}></{tags.plan}>")
+    if steps:
+        final = f"Last, give the {answer} inside <{tags.answer}></{tags.answer}>."
+        return " ".join(filter(None, (_sentence(parts), steps, final)))
     if tags.answer is not None:
         parts.append(f"give the {answer} inside <{tags.answer}></{tags.answer}>")
-    if not parts:
+    return _sentence(parts)
+
+
+def step_instruction(tags: Tags, *, purpose: str, result: str, most: int) -> str:
+    """The sentences of a prompt that offer steps; empty where steps are not answered.
+
+    Args:
+        purpose: what steps are for: ``run queries``.
+        result: what comes of one: ``its result``.
+        most: how many are answered.
+    """
+    if not tags.answers_steps:
         return ""
+    again = f", and you may reason again inside <{tags.reasoning}></{tags.reasoning}>" if tags.must_reason else ""
+    return (
+        f"Before the answer you may {purpose}, at most {most}: write each inside <{tags.step}></{tags.step}> and stop;"
+        f" {result} is given in <{tags.observation}></{tags.observation}>{again}."
+    )
+
+
+def _sentence(parts: Sequence[str]) -> str:
     sentence = ", then ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
 def lay_out(answer: str, tags: Tags, *, reasoning: str, plan: str) -> str:

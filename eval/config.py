@@ -3,11 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from data.registry import DataConfig
+from decoding.budgets import Budgets
+from decoding.decoder import require_turns
+from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.registry import EnvironmentConfig
+from rewards.registry import component
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,9 @@ class HeldoutConfig:
     tasks: int | None = None
     """Number of held-out tasks, drawn with ``seed``; null takes all. A larger number adds tasks to a smaller one's."""
     max_new_tokens: int = 256
-    """Budget of one answer."""
+    """Budget of one answer, observations included."""
+    max_turn_tokens: int | None = None
+    """Most tokens that the model writes before the environment speaks again; null: as many as the answer has left."""
     max_batch_rows: int = 64
     """Answers decoded at once."""
     seed: int = 0
@@ -57,6 +63,22 @@ class HeldoutConfig:
         for name in ("max_new_tokens", "max_batch_rows"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"heldout.{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def budgets(self) -> Budgets:
+        """Of an answer and its turns."""
+        return Budgets(max_new_tokens=self.max_new_tokens, max_turn_tokens=self.max_turn_tokens)
+
+    def require(self, environment: Environment[Any]) -> None:
+        """Checks that the environment can be measured so.
+
+        Raises:
+            ConfigurationError: it has no such metric, no room for its steps, or no grammar for them.
+        """
+        for metric in self.metrics:
+            component(environment, metric)
+        for decoding in self.decodings.values():
+            require_turns(environment, self.budgets, with_grammar=decoding.grammar)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ def evaluate(
             engine=engine,
             tokenizer=tokenizer,
             environment=environment,
-            max_new_tokens=config.max_new_tokens,
+            budgets=config.budgets,
             temperature=decoding.temperature,
             with_grammar=decoding.grammar,
         )

@@ -28,7 +28,6 @@ from eval.config import EvalConfig
 from eval.measurement import draw_tasks, evaluate
 from eval.plots import save_metrics
 from eval.report import metrics_table, whole_directory, write_evaluation
-from rewards.registry import component
 
 
 def run(parsed: Parsed[EvalConfig]) -> Path:
@@ -41,8 +40,7 @@ def run(parsed: Parsed[EvalConfig]) -> Path:
     directory = Path(config.output).expanduser() / config.name
     _require_free(directory)
     environment = make_environment(config.environment)
-    for metric in config.heldout.metrics:
-        component(environment, metric)  # an unknown metric is an error now, not after the model has loaded
+    config.heldout.require(environment)  # what cannot be measured is an error now, not after the model has loaded
     reading = load_tasks(make_reader(config.data, environment), environment, "heldout")
     tasks = draw_tasks(reading.tasks, config.heldout)
     tokenizer = load_tokenizer(config.model)

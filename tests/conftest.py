@@ -4,7 +4,6 @@
 Without it the folder ``shared/data`` beside the checkout is tried.
 """
 
-import importlib.util
 import os
 import tarfile
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+STEP_TAGS = {"step": "intermediate_sql", "answer": "final_sql"}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,10 +54,15 @@ def dataset_directory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random two-layer Llama and its tokenizer; one for the session, so tests must not write to it."""
-    # By path: a stray top-level package `tests` in site-packages would win over ours. Late: it imports torch.
-    spec = importlib.util.spec_from_file_location("structrl_tests_tiny_model", ROOT / "tests" / "tiny_model.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    model: Path = module.build_tiny_model(tmp_path_factory.mktemp("tiny_model"))
-    return model
+    from tiny_model import build_tiny_model  # late: it imports torch
+
+    return build_tiny_model(tmp_path_factory.mktemp("tiny_model"))
+
+
+@pytest.fixture(scope="session")
+def tagging_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``tiny_model``, but it draws the tags of ``STEP_TAGS`` often."""
+    from tiny_model import build_tagging_model
+
+    tags = [f"<{mark}{name}>" for name in STEP_TAGS.values() for mark in ("", "/")]
+    return build_tagging_model(tmp_path_factory.mktemp("tagging_model"), tags)

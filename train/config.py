@@ -11,6 +11,8 @@ from envs.errors import ConfigurationError
 from envs.registry import EnvironmentConfig
 from eval.config import HeldoutConfig, require_directory_name
 from rewards.configuration import RewardConfig
+from train.advantages import CreditConfig
+from train.rollout_config import RolloutConfig
 
 # Fields of GRPOConfig that structrl decides itself, and where the same thing is said instead.
 REFUSED_TRAINER_FIELDS = {
@@ -32,14 +34,6 @@ REFUSED_TRAINER_FIELDS = {
     "enable_jit_checkpoint": "a saved ZeRO checkpoint needs all processes to agree on the step; lower save_steps",
     "model_init_kwargs": "set model.dtype and model.attention",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class RolloutConfig:
-    """How rollouts are made; temperature and length are trainer.temperature and trainer.max_completion_length."""
-
-    max_batch_rows: int = 64
-    """Answers decoded at once; bounds the memory of the key-value cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +84,11 @@ class RunConfig:
     """Adapters; null trains all weights."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     """How rollouts are made."""
+    credit: CreditConfig = field(default_factory=CreditConfig)
+    """Which tokens of a rollout its advantage belongs to."""
+    prefix_tree: bool = True
+    """The update reads what completions of a micro-batch have in common once (docs/rollouts.md). It pays where
+    trainer.per_device_train_batch_size holds whole groups."""
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """Curves and transcripts."""
     output: str = "runs"

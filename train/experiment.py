@@ -30,7 +30,6 @@ from envs.task import Task
 from eval.measurement import Evaluation, draw_tasks, evaluate, evaluation_from_json
 from eval.report import change_table, write_records
 from rewards.composite import Composite
-from rewards.registry import component
 from train.callbacks import ProgressBar, RunRecorder
 from train.config import LoraOptions, RunConfig
 from train.report import write_training_report
@@ -55,8 +54,7 @@ def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
     _on_main(lambda: require_login(config))
     environment = make_environment(config.environment)
     composite = Composite(environment, config.reward)
-    for metric in config.heldout.metrics:
-        component(environment, metric)
+    config.heldout.require(environment)
     reader = make_reader(config.data, environment)
     train = rewardable(load_tasks(reader, environment, "train"), environment, composite)
     heldout = load_tasks(reader, environment, "heldout")
@@ -131,7 +129,9 @@ def _build(
         reward_state=RewardState(config.reward.unjudged),
         tasks=train.tasks,
         args=args,
-        max_batch_rows=config.rollout.max_batch_rows,
+        rollout=config.rollout,
+        credit=config.credit,
+        prefix_tree=config.prefix_tree,
         peft_config=_peft_config(config.lora) if config.lora else None,
         callbacks=[ProgressBar(), recorder],
     )

@@ -1,41 +1,44 @@
 """GRPO on TRL: the one module that touches the trainer's internals.
 
-What is ours: rollouts come from a Decoder over the tasks of the batch, and rewards from a Composite over their
-Verdicts. TRL keeps sampling of tasks, advantages, loss, optimisation, checkpoints and distribution. A rollout that
-could not be judged has the reward None: TRL leaves it out of its group's mean and deviation and gives it advantage 0.
-The composite is one reward function of TRL, or one a paying part where each part is to be normalised by itself (GDPO).
+What is ours: rollouts come from a Decoder over the tasks of the batch, rewards from a Composite over their Verdicts,
+advantages belong to tokens where the configuration says so, and the log-probabilities of a micro-batch come from one
+forward over its prefix trees. TRL keeps sampling of tasks, normalisation, loss, optimisation, checkpoints and
+distribution. A rollout that could not be judged has the reward None: TRL leaves it out of its group's mean and
+deviation and gives it advantage 0. The composite is one reward function of TRL, or one a paying part where each part is
+to be normalised by itself (GDPO).
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from decoding.decoder import SampleDecoder
-from decoding.rollout import Ledger, Rollout
+from decoding.budgets import Budgets
+from decoding.decoder import Decoder
+from decoding.generation_copy import GenerationCopy
+from decoding.lockstep import ProcessLockstep
+from decoding.rollout import Ledger
 from decoding.transformers_engine import TransformersEngine
 from envs.environment import Environment
 from envs.task import Task
-from rewards.composite import Composite, Score
+from rewards.composite import Composite
 from rewards.configuration import Normalization
 from rewards.schedule import Moment
+from train.advantages import CreditConfig, tags_of_environment, token_advantages
+from train.reward_functions import reward_functions, unjudged_reason
 from train.reward_state import BatchCounts, RewardState
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoredRollout:
-    """A rollout of the latest batch with what it was paid."""
-
-    task: Task
-    rollout: Rollout
-    score: Score
+from train.rollout_config import RolloutConfig
+from train.rollouts import Batch, ScoredRollout, make_batch
+from train.tree_scorer import PrefixTreeScorer
+from train.window import load_window, save_window, split_by_groups
 
 
 class StructuredGRPOTrainer(GRPOTrainer):
@@ -52,7 +55,9 @@ class StructuredGRPOTrainer(GRPOTrainer):
         reward_state: RewardState,
         tasks: Sequence[Task],
         args: GRPOConfig,
-        max_batch_rows: int,
+        rollout: RolloutConfig,
+        credit: CreditConfig,
+        prefix_tree: bool,
         peft_config: Any = None,
         callbacks: list[Any] | None = None,
     ) -> None:
@@ -66,23 +71,33 @@ class StructuredGRPOTrainer(GRPOTrainer):
             reward_state: what the reward remembers between steps; becomes one of the callbacks.
             tasks: what is trained on.
             args: TRL's configuration.
-            max_batch_rows: answers that the engine decodes at once.
+            rollout: how rollouts are made.
+            credit: which tokens an advantage belongs to.
+            prefix_tree: a micro-batch is one forward over its prefix trees, where the model allows it.
             peft_config: adapters of peft; None trains all weights.
             callbacks: callbacks of transformers.
+
+        Raises:
+            ConfigurationError: rollouts or credit cannot be had as they are configured.
         """
         self._environment = environment
         self._composite = composite
         self._normalization = normalization
         self._reward_state = reward_state
         self._tasks = list(tasks)
-        self._max_batch_rows = max_batch_rows
-        self._batch: list[int] = []  # places of the batch's tasks
-        self.latest: list[ScoredRollout] = []
+        self._rollout = rollout
+        self._credit = credit
+        # TRL takes every completion for truncated that ends with another token than end-of-text.
+        self._masks_truncated, args.mask_truncated_completions = args.mask_truncated_completions, False
+        self._places: list[int] = []  # of the tasks of the batch, row by row
+        self._copy = GenerationCopy(rollout.device) if rollout.device is not None else None
+        self._buffered_inputs: list[dict[str, Any]] | None = None
+        self.batch: Batch | None = None
         self.ledger = Ledger()
         rows = [{"prompt": environment.prompt(task), "task": index} for index, task in enumerate(self._tasks)]
         super().__init__(
             model=model,
-            reward_funcs=_reward_functions(composite, normalization),
+            reward_funcs=reward_functions(composite, normalization),
             args=args,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
@@ -90,19 +105,113 @@ class StructuredGRPOTrainer(GRPOTrainer):
             callbacks=[reward_state, *(callbacks or [])],
             rollout_func=_rollout_function,
         )
+        self._scorer = PrefixTreeScorer(self.accelerator.autocast) if prefix_tree else None
+        self._lockstep = ProcessLockstep(device=self.accelerator.device) if _forwards_are_shared(self) else None
+        rollout.require(
+            environment,
+            budgets=self._budgets,
+            temperature=args.temperature,
+            group=self.num_generations,
+            local_rows=args.per_device_train_batch_size * args.steps_per_generation,
+            is_divided=_is_zero_3(self),
+        )
+        credit.require(
+            environment,
+            branching=rollout.branching,
+            scale_rewards=self.scale_rewards,
+            normalization=normalization,
+        )
+
+    @property
+    def latest(self) -> list[ScoredRollout]:
+        """The rollouts of the latest batch, in its order."""
+        return [] if self.batch is None else self.batch.rollouts
+
+    @property
+    def _budgets(self) -> Budgets:
+        return Budgets(max_new_tokens=self.args.max_completion_length, max_turn_tokens=self._rollout.max_turn_tokens)
+
+    @property
+    def _is_between_windows(self) -> bool:
+        """The next micro-batch is the first of new rollouts."""
+        return bool(self._step % (self.args.steps_per_generation * self.num_iterations) == 0)
+
+    def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
+        """As TRL's, except that the rows of a group stay together when a window is split into micro-batches."""
+        if not self.model.training:
+            return super()._prepare_inputs(generation_batch)
+        if self._is_between_windows or self._buffered_inputs is None:
+            window = self._generate_and_score_completions(generation_batch)
+            self._buffered_inputs = split_by_groups(window, self._places, self.args.steps_per_generation)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # rollout_func is handed prompts only; the tasks they came from are looked up here, where the rows are whole.
-        self._batch = [row["task"] for row in inputs]
+        self._places = [row["task"] for row in inputs]
         if self._normalization == "parts":
             # In the sum the composite weighs by itself; here TRL adds up the normalised parts.
             self.reward_weights = torch.tensor(list(self._composite.weights(self._moment()).values()))
         output = super()._generate_and_score_completions(inputs)
+        assert self.batch is not None
+        output["advantages"] = token_advantages(
+            output["advantages"],
+            self.batch.groups,
+            output["completion_ids"].shape[1],
+            self._credit,
+            scales=self.scale_rewards != "none",
+            tags=tags_of_environment(self._environment),
+            tokenizer=self.processing_class,
+        )
+        self._tell_truncated(output)
+        self._tell_unjudged()
+        return output
+
+    def _tell_truncated(self, output: dict[str, Any]) -> None:
+        """Which completions a budget cut off: logged, and left out of the loss where the configuration says so."""
+        is_truncated = torch.tensor(
+            [one.rollout.verdict.is_truncated for one in self.latest], device=self.accelerator.device
+        )
+        share = self.accelerator.gather(is_truncated).float().mean().item()
+        self._metrics["train"]["completions/clipped_ratio"][-1] = share
+        if self._masks_truncated:
+            output["completion_mask"] = output["completion_mask"] * (~is_truncated)[:, None]
+            trained = (output["completion_mask"] * output["tool_mask"]).sum()
+            output["num_items_in_batch"] = self.accelerator.gather(trained).sum()
+
+    def _tell_unjudged(self) -> None:
         rates = self._reward_state.update(gather_object([self._counts()]), self.state.global_step)
         for reason, rate in rates.items():
             # Not by log_metric, which averages over the processes that have seen the reason.
             self._metrics["train"][f"unjudged/{reason}"].append(rate)
-        return output
+
+    def _get_per_token_logps_and_entropies(self, *arguments: Any, **options: Any) -> Any:
+        rows = super()._get_per_token_logps_and_entropies
+        if self._scorer is None:
+            return rows(*arguments, **options)
+        return self._scorer.score(rows, *arguments, **options)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Also keeps the window, unless the next step begins a new one; the checkpoint is whole on all processes when
+        the trainer goes on to write its state, which is what marks it as whole."""
+        super()._save_rng_state(output_dir)
+        state = {
+            "step": self._step,
+            "processes": self.accelerator.num_processes,
+            "inputs": None if self._is_between_windows else self._buffered_inputs,
+            "entropy": [self.entropy_coef, self._last_world_entropy],
+        }
+        save_window(output_dir, self.accelerator.process_index, state)
+        self.accelerator.wait_for_everyone()
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        kept = None if checkpoint is None else load_window(checkpoint, self.accelerator.process_index)
+        if kept is None or kept["processes"] != self.accelerator.num_processes:
+            return
+        self._step = kept["step"]
+        self.entropy_coef, self._last_world_entropy = kept["entropy"]
+        if kept["inputs"] is not None:
+            self._buffered_inputs = [_on_device(part, self.accelerator.device) for part in kept["inputs"]]
 
     def _moment(self) -> Moment:
         return Moment(step=self.state.global_step, means=self._reward_state.means)
@@ -113,33 +222,61 @@ class StructuredGRPOTrainer(GRPOTrainer):
         for name in self._composite.pacing:
             values = [value for one in self.latest if (value := one.score.parts[name]) is not None]
             sums[name] = (sum(values), len(values))
-        reasons = tuple(_reason(one) for one in self.latest)
+        reasons = tuple(unjudged_reason(one) for one in self.latest)
         return BatchCounts(reasons=reasons, sums=sums)
 
     def roll_out(self) -> list[ScoredRollout]:
         """One scored rollout for each row of the current batch, in its order."""
-        repeated = [list(places) for _, places in itertools.groupby(self._batch)]
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as policy, self.accelerator.autocast():
-            decoder = SampleDecoder(
-                engine=TransformersEngine(policy, self.processing_class, max_batch_rows=self._max_batch_rows),
-                tokenizer=self.processing_class,
-                environment=self._environment,
-                max_new_tokens=self.args.max_completion_length,
-                temperature=self.args.temperature,
-            )
-            decoding = decoder.decode(
-                [self._tasks[places[0]] for places in repeated], n=[len(places) for places in repeated]
-            )
-        self.ledger += decoding.ledger
+        repeated = [list(places) for _, places in itertools.groupby(self._places)]
         moment = self._moment()
+        with self._decoder() as decoder:
+            self.batch = make_batch(
+                decoder,
+                self._composite,
+                moment,
+                self._normalization,
+                self._tasks,
+                [(places[0], len(places)) for places in repeated],
+                rounds=self._rollout.refill,
+                seed=f"{self.args.seed}:{self._step}",
+                share=(self.accelerator.process_index, self.accelerator.num_processes),
+                total_over_processes=lambda number: sum(gather_object([number])),
+            )
+        self.ledger += self.batch.ledger
         for name, weight in self._composite.weights(moment).items() if self._composite.is_moving else ():
             self._log_metric(f"weights/{name}", weight)
-        self.latest = [
-            ScoredRollout(task=group.task, rollout=rollout, score=self._composite.score(rollout.verdict, moment))
-            for group in decoding.groups
-            for rollout in group.rollouts
-        ]
-        return self.latest
+        self._tell_rollouts(self.batch)
+        return self.batch.rollouts
+
+    @contextmanager
+    def _decoder(self) -> Iterator[Decoder]:
+        """What makes rollouts from the policy as it is now."""
+        gathers = self.args.ds3_gather_for_generation
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped, self.accelerator, gather_deepspeed3_params=gathers
+            ) as policy,
+            self.accelerator.autocast(),
+        ):
+            engine = TransformersEngine(
+                policy if self._copy is None else self._copy.of(policy),
+                self.processing_class,
+                max_batch_rows=self._rollout.max_batch_rows,
+                lockstep=self._lockstep,
+            )
+            yield self._rollout.decoder(
+                engine, self.processing_class, self._environment, self._budgets, self.args.temperature
+            )
+
+    def _tell_rollouts(self, batch: Batch) -> None:
+        """Curves of how the batch came about."""
+        self._log_metric("groups/flat", batch.refill.flat / len(batch.groups))
+        if self._rollout.refill:
+            self._log_metric("groups/flat_after_refill", batch.refill.flat_after / len(batch.groups))
+            self._log_metric("groups/refills", batch.refill.sampled / len(batch.groups))
+        if self._environment.stops:
+            self._log_metric("rollouts/observations", batch.ledger.observations / len(batch.rollouts))
+            self._log_metric("rollouts/wait_share", batch.ledger.wait_seconds / batch.ledger.generate_seconds)
 
 
 def _rollout_function(prompts: list[Any], trainer: StructuredGRPOTrainer) -> dict[str, list[Any]]:
@@ -154,50 +291,16 @@ def _rollout_function(prompts: list[Any], trainer: StructuredGRPOTrainer) -> dic
     }
 
 
-def _reward_functions(composite: Composite, normalization: Normalization) -> list[Callable[..., list[float | None]]]:
-    """TRL's reward functions: the composite's value, or what each paying part pays where these are normalised apart."""
-    if normalization == "sum":
-        return [_logged(composite, "reward", lambda score: score.value)]
-    first, *others = composite.paying
-    return [
-        _logged(composite, first, lambda score: score.paid.get(first)),
-        *(
-            _named(name, lambda scored, name=name, **columns: [one.score.paid.get(name) for one in scored])
-            for name in others
-        ),
-    ]
+def _is_zero_3(trainer: GRPOTrainer) -> bool:
+    return trainer.is_deepspeed_enabled and trainer.accelerator.state.deepspeed_plugin.zero_stage == 3
 
 
-def _named(name: str, function: Callable[..., list[float | None]]) -> Callable[..., list[float | None]]:
-    """TRL calls its curves by the functions' names."""
-    function.__name__ = name
-    return function
+def _forwards_are_shared(trainer: GRPOTrainer) -> bool:
+    """Whether generating needs all processes at every forward: where each holds a part of every layer."""
+    parallelism = getattr(trainer.accelerator, "parallelism_config", None)
+    is_tensor_parallel = parallelism is not None and parallelism.tp_enabled
+    return is_tensor_parallel or (_is_zero_3(trainer) and not trainer.args.ds3_gather_for_generation)
 
 
-def _logged(
-    composite: Composite, name: str, pays: Callable[[Score], float | None]
-) -> Callable[..., list[float | None]]:
-    """A reward function that also logs every part as a curve of its own."""
-
-    def reward(
-        scored: list[ScoredRollout], log_metric: Callable[[str, float], None], **columns: Any
-    ) -> list[float | None]:
-        # One call a rollout: TRL averages over calls, so the mean is right when processes judge different numbers.
-        for one in scored:
-            for part in composite.names:
-                value = one.score.parts[part]
-                if value is not None:
-                    log_metric(f"rewards/{part}", value)
-            log_metric("unjudged", float(one.score.value is None))
-            log_metric("truncated", float(one.rollout.verdict.is_truncated))
-        return [pays(one.score) for one in scored]
-
-    return _named(name, reward)
-
-
-def _reason(scored: ScoredRollout) -> str | None:
-    """Why a rollout has no reward, by its first words: what follows names a file, or quotes a message."""
-    if scored.score.value is not None:
-        return None
-    unjudged = scored.rollout.verdict.unjudged
-    return f"part {scored.score.unmeasured}" if unjudged is None else unjudged.partition(":")[0]
+def _on_device(inputs: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in inputs.items()}

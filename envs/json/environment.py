@@ -1,16 +1,17 @@
-"""Single-turn environment: a schema, perhaps a text, and one value as the answer, in JSON, XML or YAML."""
+"""A schema, perhaps a text, and one value as the answer, in JSON, XML or YAML; drafts of it are checked on request."""
 
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 from envs.errors import ConfigurationError
 from envs.grammar import JSON_STYLE, Grammar
 from envs.json.answer_format import AnswerFormat, written
 from envs.json.calls import calls_value
 from envs.json.judge import JudgeSettings, judge_answers
+from envs.json.observation import find
 from envs.json.parsing import Limits
 from envs.json.prompt import InstructionRole, SchemaStyle, messages
 from envs.json.task import JsonTask, MathGold
@@ -18,13 +19,15 @@ from envs.json.xml_elements import ENTRY, ITEM, ROOT
 from envs.json.yaml_answers import require_libyaml
 from envs.layout import Tags, lay_out
 from envs.options import tags_of
+from envs.stepwise import Stepwise
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class JsonEnvironment:
-    """Answers are one value, judged by its schema and, where there is one, against the gold.
+class JsonEnvironment(Stepwise):
+    """Answers are one value, judged by its schema and, where there is one, against the gold. Steps are drafts of it,
+    answered with the first error of the schema.
 
     Raises:
         ConfigurationError: an option has no meaning.
@@ -51,7 +54,6 @@ class JsonEnvironment:
     """Seconds that the mathematics of one answer may take to verify; beyond it the answer is unjudged."""
 
     name = "json"
-    stops: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", tags_of("json", self.tags, Tags()))
@@ -69,11 +71,7 @@ class JsonEnvironment:
             raise ConfigurationError(
                 f"json: the tag '{min(taken)}' is a name of the XML that answers are written in; choose another"
             )
-        if self.tags.step is not None:  # and so none for observation, which needs it
-            raise ConfigurationError(
-                "json: tags.step and tags.observation are for environments that run something before the answer; leave"
-                " them out"
-            )
+        self.check_steps("json", must_answer=True)
         if self.max_characters < 1 or not 1 <= self.max_depth <= 200:
             raise ConfigurationError(
                 f"max_characters is {self.max_characters} and max_depth {self.max_depth}; expected at least 1, and a"
@@ -87,15 +85,23 @@ class JsonEnvironment:
 
     def prompt(self, task: JsonTask) -> list[Message]:
         """The instruction with the schema, the task's solved examples, and the text."""
-        return messages(task, self.schema_style, self.instruction_role, self.answer_format, self.tags)
+        return messages(
+            task,
+            self.schema_style,
+            self.instruction_role,
+            self.answer_format,
+            self.tags,
+            max_steps=self.max_steps,
+        )
 
     def grammar(self, task: JsonTask) -> Grammar | None:
-        """The schema, in the answer's tags; None for XML and YAML, and where reasoning or a plan is asked for.
+        """The schema, in the answer's tags; None for XML and YAML, and where reasoning, a plan or steps are asked for.
 
         Engines may support less of a schema than the judge: validity is judged, not assumed.
         """
         tags = self.tags
-        if self.answer_format != "json" or tags.must_reason or tags.plan is not None:
+        is_answer_alone = not tags.must_reason and tags.plan is None and tags.step is None
+        if self.answer_format != "json" or not is_answer_alone:
             return None
         if tags.answer is None:
             return Grammar(kind="json_schema", source=task.schema)
@@ -119,12 +125,15 @@ class JsonEnvironment:
             return ""
 
     def observe(self, task: JsonTask, transcript: Transcript) -> Observation | None:
-        """None: the environment has one turn."""
-        return None
+        """Whether the draft in a step that is answered obeys the schema, or why not. Callable from any thread."""
+        return self.answered(transcript, lambda step: find(step, task, self._judge_settings()))
 
     def judge(self, episodes: Sequence[tuple[JsonTask, Transcript]]) -> list[Verdict]:
         """One ``JsonVerdict`` an episode, in order; mathematics is verified for all of them at once."""
-        settings = JudgeSettings(
+        return list(judge_answers(episodes, self._judge_settings()))
+
+    def _judge_settings(self) -> JudgeSettings:
+        return JudgeSettings(
             limits=Limits(characters=self.max_characters, depth=self.max_depth),
             should_check_formats=self.should_check_formats,
             tags=self.tags,
@@ -132,7 +141,6 @@ class JsonEnvironment:
             math_workers=self.math_workers,
             math_deadline=self.math_deadline,
         )
-        return list(judge_answers(episodes, settings))
 
 
 def _gold_text(task: JsonTask) -> str | None:

@@ -79,7 +79,7 @@ def _examine(
     if schema.defect is not None:
         raise _Unjudged("defective schema")
     layout = read_layout(transcript, settings.tags)
-    parsed = _parse(layout.answer or "", task, settings)
+    parsed = parse_answer(layout.answer or "", task, settings)
     content = _content(parsed, task, settings)
     if not parsed.is_found:
         return _without_value(task, parsed, layout, content, transcript.is_truncated, settings), None
@@ -148,7 +148,8 @@ def _without_value(
     )
 
 
-def _parse(text: str, task: JsonTask, settings: JudgeSettings) -> Parsed:
+def parse_answer(text: str, task: JsonTask, settings: JudgeSettings) -> Parsed:
+    """The value in what stands where the answer belongs, in the notation that is asked for."""
     if settings.answer_format == "xml":
         return parse_xml(text, task.schema, settings.limits)
     return parse_yaml(text, settings.limits) if settings.answer_format == "yaml" else parse(text, settings.limits)

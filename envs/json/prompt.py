@@ -12,7 +12,7 @@ from envs.json.answer_format import AnswerFormat, written
 from envs.json.calls import arguments_schema
 from envs.json.compact import compact, minified
 from envs.json.task import JsonTask, MathGold
-from envs.layout import Tags
+from envs.layout import Tags, step_instruction
 from envs.layout import instruction as tags_instruction
 from envs.transcript import Message
 
@@ -41,14 +41,17 @@ def messages(
     instruction_role: InstructionRole,
     answer_format: AnswerFormat = "json",
     tags: Tags = Tags(),  # noqa: B008 - frozen
+    *,
+    max_steps: int = 1,
 ) -> list[Message]:
     """The instruction with the schema or the functions, then solved examples as earlier turns, then the text if any.
 
     Args:
         tags: what is asked for around the answer. Solved examples have the answer's own tags only: nobody has written
             down how they were reasoned.
+        max_steps: how many steps are answered, where the tags ask for them.
     """
-    instruction = f"{_instruction(task, answer_format, tags)}\n\n{_described(task, schema_style)}"
+    instruction = f"{_instruction(task, answer_format, tags, max_steps)}\n\n{_described(task, schema_style)}"
     turns: list[Message] = []
     for example in task.examples:
         turns.append(Message(role="user", content=f"Text:\n{example.text}"))
@@ -62,11 +65,13 @@ def messages(
     return [Message(role="user", content=f"{instruction}\n\n{turns[0]['content']}"), *turns[1:]]
 
 
-def _instruction(task: JsonTask, answer_format: AnswerFormat, tags: Tags) -> str:
+def _instruction(task: JsonTask, answer_format: AnswerFormat, tags: Tags, max_steps: int) -> str:
     """What to do and how to answer; with an answer's own tags, "nothing else" is left to them."""
     calls = task.functions is not None
     wanted = (A_LIST_OF_CALLS if calls else A_VALUE)[answer_format]
-    asked = tags_instruction(tags, answer="list of calls" if calls else f"{answer_format.upper()} answer")
+    purpose, result = "have drafts of the answer checked against the schema", "what is wrong with it"
+    steps = step_instruction(tags, purpose=purpose, result=result, most=max_steps)
+    asked = tags_instruction(tags, answer="list of calls" if calls else f"{answer_format.upper()} answer", steps=steps)
     if tags.answer is not None:
         return f"{_purpose(task)} Answer with {wanted.removesuffix(',')}. {asked}"
     if asked:

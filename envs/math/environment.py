@@ -1,18 +1,19 @@
-"""Single-turn environment: a question, free reasoning, and a boxed final answer."""
+"""A question, free reasoning, and a boxed final answer; expressions are computed on request."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
 from envs.layout import Tags, lay_out
 from envs.math.judge import judge_answers
 from envs.math.number import plain_number
+from envs.math.observation import find
 from envs.math.prompt import messages
 from envs.math.task import MathTask
 from envs.options import tags_of
+from envs.stepwise import Stepwise
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
 
@@ -27,8 +28,9 @@ DEFAULT_TAGS = Tags(reasoning="think")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MathEnvironment:
-    """Answers are reasoning that ends in ``\\boxed{...}``, judged as mathematics against the gold.
+class MathEnvironment(Stepwise):
+    """Answers are reasoning that ends in ``\\boxed{...}``, judged as mathematics against the gold. Steps are
+    expressions, answered with their values.
 
     Raises:
         ConfigurationError: an option has no meaning.
@@ -37,7 +39,8 @@ class MathEnvironment:
     workers: int = min(2, os.cpu_count() or 1)
     """Processes that verify answers which are no plain numbers; they start when the first such answer comes."""
     deadline: float = 5.0
-    """Seconds that one answer may take to verify; beyond it the answer is unjudged."""
+    """Seconds that one answer may take to verify; beyond it the answer is unjudged. Also what computing one step may
+    take."""
     canonical_number: bool = True
     """A gold that is a plain number wants a plain number; false: any expression of its value, ``2+3`` for 5."""
     tags: Tags = DEFAULT_TAGS
@@ -45,14 +48,10 @@ class MathEnvironment:
     tag's whole content is the answer when it has no box."""
 
     name = "math"
-    stops: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", tags_of("math", self.tags, DEFAULT_TAGS))
-        if self.tags.step is not None:
-            raise ConfigurationError(
-                f"math: tags.step is '{self.tags.step}'; expected null, since nothing is run before the answer"
-            )
+        self.check_steps("math", must_answer=True)
         if self.workers < 1 or not self.deadline > 0:
             raise ConfigurationError(
                 f"workers is {self.workers} and deadline {self.deadline}; expected at least one worker and a deadline"
@@ -61,14 +60,16 @@ class MathEnvironment:
 
     def prompt(self, task: MathTask) -> list[Message]:
         """One user message with the instruction and the question."""
-        return messages(task, is_number=plain_number(task.gold) is not None, tags=self.tags)
+        is_number = plain_number(task.gold) is not None
+        return messages(task, is_number=is_number, tags=self.tags, max_steps=self.max_steps)
 
     def grammar(self, task: MathTask) -> Grammar | None:
         """Free text that ends in its only box, with a number in it; None when the gold is no plain number, and where
-        reasoning or a plan in tags is asked for."""
-        if plain_number(task.gold) is None or self.tags.must_reason or self.tags.plan is not None:
+        reasoning, a plan or steps in tags are asked for."""
+        tags, tag = self.tags, self.tags.answer
+        is_answer_alone = not tags.must_reason and tags.plan is None and tags.step is None
+        if plain_number(task.gold) is None or not is_answer_alone:
             return None
-        tag = self.tags.answer
         opening, closing = ("", "") if tag is None else (f"<{tag}>", f"</{tag}>")
         forbidden = r"\\boxed" if tag is None else rf"\\boxed|<\/?{tag}>"
         source = BOXED_NUMBER.replace("%OPENING%", opening).replace("%CLOSING%", closing)
@@ -81,8 +82,8 @@ class MathEnvironment:
         )
 
     def observe(self, task: MathTask, transcript: Transcript) -> Observation | None:
-        """None: the environment has one turn."""
-        return None
+        """The value of the expression in a step that is answered, or why it has none. Callable from any thread."""
+        return self.answered(transcript, lambda step: find(step, workers=self.workers, deadline=self.deadline))
 
     def judge(self, episodes: Sequence[tuple[MathTask, Transcript]]) -> list[Verdict]:
         """One ``MathVerdict`` an episode, in order; those that need computer algebra run in parallel."""

@@ -17,12 +17,13 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from typing import Literal
+from typing import Literal, cast
 
 from envs.math.process import VerifierProcess
 
 Pair = tuple[str, ...]
-"""Gold, answer and, where the answer claims one, its rounding: the arguments of ``envs.math.comparison.compare``."""
+"""Gold, answer and, where the answer claims one, its rounding: the arguments of ``envs.math.comparison.compare``. Or an
+expression alone, for ``envs.math.evaluation.evaluate``."""
 Outcome = Literal["equal", "different", "defective gold", "deadline", "verifier crash"]
 
 PAIRS_A_MESSAGE = 8
@@ -49,8 +50,8 @@ class _Batch:
     """The outcomes of one call, as they come in."""
 
     def __init__(self, size: int) -> None:
-        self.future: Future[list[Outcome]] = Future()
-        self._outcomes: list[Outcome] = ["verifier crash"] * size
+        self.future: Future[list[str]] = Future()
+        self._outcomes: list[str] = ["verifier crash"] * size
         self._missing = size
         self._lock = threading.Lock()
         self.endings: list[int] = []
@@ -61,7 +62,7 @@ class _Batch:
         """Too many processes in a row ended before they were ready."""
         return self.endings.count(0) >= FAILED_STARTS or len(self.endings) >= KILLED_STARTS
 
-    def answer(self, place: int, outcome: Outcome) -> None:
+    def answer(self, place: int, outcome: str) -> None:
         with self._lock:
             self._outcomes[place] = outcome
             self._missing -= 1
@@ -101,11 +102,22 @@ class VerifierPool:
         return tuple(process.pid for process in self._processes if process is not None)
 
     def run(self, pairs: Sequence[Pair]) -> list[Outcome]:
-        """One outcome a pair, in order.
+        """Compares: one outcome a pair, in order.
 
         Raises:
             RuntimeError: the processes cannot be started, or the pool is closed.
         """
+        return cast(list[Outcome], self._run(pairs))
+
+    def evaluate(self, expression: str) -> str:
+        """What ``envs.math.evaluation.evaluate`` says of an expression, or ``deadline`` or ``verifier crash``.
+
+        Raises:
+            RuntimeError: as ``run``.
+        """
+        return self._run([(expression,)])[0]
+
+    def _run(self, pairs: Sequence[Pair]) -> list[str]:
         if not pairs:
             return []
         batch = _Batch(len(pairs))
@@ -158,7 +170,7 @@ class VerifierPool:
             batch.endings.clear()
         for outcome in process.compare([order.pair for order in orders]):
             order = orders.popleft()
-            order.batch.answer(order.place, outcome)  # type: ignore[arg-type]
+            order.batch.answer(order.place, outcome)
         if orders:
             self._processes[place] = None
             ended_by = process.end()

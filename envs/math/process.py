@@ -14,10 +14,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from envs.math.worker import OUTCOMES, READY
+from envs.math.worker import READY
 
 _COMMAND = "import sys; from envs.math.worker import main; main(int(sys.argv[1]), float(sys.argv[2]))"
-_MEANINGS = {code: outcome for outcome, code in OUTCOMES.items()}
 
 START_SECONDS = 120.0
 """What starting may take on a busy machine: it imports sympy."""
@@ -50,6 +49,7 @@ class VerifierProcess:
             except BaseException:
                 self._connection.close()
                 raise
+        self._unread = b""  # by hand: a buffered reader has a lock, which a forked process could find held for ever
 
     @property
     def pid(self) -> int:
@@ -62,17 +62,17 @@ class VerifierProcess:
         return self._receive() == READY
 
     def compare(self, pairs: Sequence[tuple[str, ...]]) -> Iterator[str]:
-        """The outcomes of pairs, each as soon as it is known. Ends early when the process died."""
+        """The outcomes of pairs, or of expressions alone, each as soon as it is known. Ends early when the process
+        died."""
         self._connection.settimeout(self._patience)
         try:
             self._connection.sendall(json.dumps(pairs).encode() + b"\n")
         except OSError:
             return
         missing = len(pairs)
-        while missing and (codes := self._receive()):
-            for code in codes:
-                yield _MEANINGS[bytes([code])]
-            missing -= len(codes)
+        while missing and (outcome := self._receive()):
+            yield outcome
+            missing -= 1
 
     def end(self) -> int:
         """Ends the process if it runs. Returns the signal that ended it; 0 when none did."""
@@ -98,8 +98,15 @@ class VerifierProcess:
         """Closes this process's end of the connection."""
         self._connection.close()
 
-    def _receive(self) -> bytes:
-        try:
-            return self._connection.recv(1 << 16)
-        except OSError:  # it died, or keeps silent for too long
-            return b""
+    def _receive(self) -> str:
+        """The next line; empty when the process died, or keeps silent for too long."""
+        while b"\n" not in self._unread:
+            try:
+                part = self._connection.recv(1 << 16)
+            except OSError:
+                return ""
+            if not part:
+                return ""
+            self._unread += part
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode()

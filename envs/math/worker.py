@@ -1,7 +1,8 @@
-"""What runs in the verifier's worker processes: pairs come in over a socket, one byte goes back for each, in order.
+"""What runs in the verifier's worker processes: pairs come in over a socket, one line goes back for each, in order.
 
-The deadline is a kernel timer that ends the process (``SIGALRM``, default action): neither one long step inside an
-integer power nor a busy or dead parent puts it off. The parent reads from how many bytes came which pair it was.
+A pair is compared; an expression alone is evaluated. The deadline is a kernel timer that ends the process
+(``SIGALRM``, default action): neither one long step inside an integer power nor a busy or dead parent puts it off. The
+parent reads from how many lines came which pair it was.
 """
 
 import gc
@@ -14,8 +15,9 @@ import sys
 import warnings
 from pathlib import Path
 
-READY = b"R"
-OUTCOMES = {"equal": b"=", "different": b"!", "defective gold": b"?", "verifier crash": b"#"}
+READY = "ready"
+CRASH = "verifier crash"
+"""The outcome of what the computer algebra could not do."""
 WORKER_BYTES = 3 * 2**29
 """Memory that a worker may have, as addresses: 1.5 GiB."""
 BLOATED = 0.6
@@ -36,22 +38,23 @@ def main(connection_descriptor: int, deadline: float) -> None:
     logging.disable(logging.CRITICAL)  # math-verify warns at every call without a time limit of its own
     sys.set_int_max_str_digits(10_000)
     from envs.math.comparison import compare
+    from envs.math.evaluation import evaluate
 
     _limit_process()
     gc.freeze()
     with socket.socket(fileno=connection_descriptor) as connection:
         try:
-            connection.sendall(READY)
+            connection.sendall(f"{READY}\n".encode())
             lines = connection.makefile("rb")
             while not _is_bloated() and (line := lines.readline()):
                 for pair in json.loads(line):
                     signal.setitimer(signal.ITIMER_REAL, deadline)
                     try:
-                        outcome: str = compare(*pair)
+                        outcome: str = compare(*pair) if len(pair) > 1 else evaluate(*pair)
                     except Exception:  # sympy over hostile text: no memory, recursion, whatever it likes
-                        outcome = "verifier crash"
+                        outcome = CRASH
                     signal.setitimer(signal.ITIMER_REAL, 0)
-                    connection.sendall(OUTCOMES[outcome])
+                    connection.sendall(f"{outcome}\n".encode())
         except ConnectionError:
             return
 

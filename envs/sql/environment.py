@@ -1,7 +1,9 @@
-"""The SQL environment: a question over a database, answered by one query, judged by executing it."""
+"""The SQL environment: a question over a database, answered by one query, judged by executing it.
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+Where the tags ask for it, the model may run queries of its own before it answers.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +16,10 @@ from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.shared import shared_pool
 from envs.sql.grammar import make_grammar
 from envs.sql.judge import judge_episodes
-from envs.sql.prompt import SchemaBudget, TokenCounter, estimated_tokens, make_prompt
+from envs.sql.observation import find
+from envs.sql.prompt import SchemaBudget, make_prompt
 from envs.sql.task import SqlTask
+from envs.stepwise import Stepwise
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
 
@@ -23,8 +27,8 @@ DEFAULT_TAGS = Tags(reasoning="think")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SqlEnvironment:
-    """Text to SQL in a single turn, on SQLite, DuckDB and PostgreSQL databases.
+class SqlEnvironment(Stepwise):
+    """Text to SQL, on SQLite, DuckDB and PostgreSQL databases. Steps are queries, answered with their results.
 
     Raises:
         ConfigurationError: an option has no meaning.
@@ -43,17 +47,19 @@ class SqlEnvironment:
     """What an answer is laid out in; a configuration gives it as a mapping of the fields of ``envs.layout.Tags``. The
     reasoning that it does not name stays ``think``."""
     max_steps: int = 8
-    """How many intermediate queries (the blocks of ``tags.step``) of a transcript are run to judge them."""
-    count_tokens: TokenCounter = field(default_factory=lambda: estimated_tokens, init=False, compare=False)
-    """Measures ``schema_tokens``; no option, but set by ``with_token_counter``."""
+    """How many intermediate queries (the blocks of ``tags.step``) of a transcript are run to judge them, and answered
+    where ``tags.observation`` is set; a further one then ends the episode."""
+    observation_rows: int = 3
+    """How many rows of an intermediate query's result are shown to the model."""
 
     def __post_init__(self) -> None:
         if isinstance(self.executor, Mapping):
             options: Mapping[str, Any] = self.executor
             object.__setattr__(self, "executor", construct("executor", "sql", {"sql": ExecutorSettings}, options))
         object.__setattr__(self, "tags", tags_of("sql", self.tags, DEFAULT_TAGS))
-        if not isinstance(self.max_steps, int) or self.max_steps < 1:
-            raise ConfigurationError(f"sql: max_steps is {self.max_steps!r}; expected an integer from 1")
+        self.check_steps("sql", must_answer=False)
+        if not isinstance(self.observation_rows, int) or self.observation_rows < 0:
+            raise ConfigurationError(f"sql: observation_rows is {self.observation_rows!r}; expected an integer from 0")
         if not isinstance(self.sample_values, int) or self.sample_values < 0:
             raise ConfigurationError(f"sql: sample_values is {self.sample_values!r}; expected an integer from 0")
         if self.schema_tokens is not None and (not isinstance(self.schema_tokens, int) or self.schema_tokens < 1):
@@ -67,20 +73,9 @@ class SqlEnvironment:
         return "sql"
 
     @property
-    def stops(self) -> tuple[str, ...]:
-        """Empty: the environment never speaks."""
-        return ()
-
-    @property
     def pool(self) -> WorkerPool:
         """The workers that judge, shared by all environments of this process with the same settings."""
         return shared_pool(self.executor)
-
-    def with_token_counter(self, count_tokens: Callable[[str], int]) -> "SqlEnvironment":
-        """The same environment, whose budget is counted in the tokens of a model."""
-        counting = copy.copy(self)
-        object.__setattr__(counting, "count_tokens", count_tokens)
-        return counting
 
     def prompt(self, task: SqlTask) -> list[Message]:
         """Instructions, the schema with keys, descriptions and sample values, the question.
@@ -91,7 +86,7 @@ class SqlEnvironment:
         budget = SchemaBudget(
             samples=self.sample_values, tokens=self.schema_tokens, keeps_gold_tables=self.keep_gold_tables
         )
-        return make_prompt(task, budget, self.count_tokens, self.tags)
+        return make_prompt(task, budget, self.count_tokens, self.tags, max_steps=self.max_steps)
 
     def grammar(self, task: SqlTask) -> Grammar | None:
         """One SELECT over the tables and columns of the task's database; None where it is not SQLite, and where the
@@ -109,8 +104,11 @@ class SqlEnvironment:
         return lay_out(task.gold, self.tags, reasoning="One query answers the question.", plan="1. Write the query.")
 
     def observe(self, task: SqlTask, transcript: Transcript) -> Observation | None:
-        """None: steps are judged at the end, and not answered before."""
-        return None
+        """The result of the query in a step that is answered, or why it has none. Callable from several threads at
+        once, which then share the workers."""
+        return self.answered(
+            transcript, lambda step: find(step, database=task.database, rows=self.observation_rows, pool=self.pool)
+        )
 
     def judge(self, episodes: Sequence[tuple[SqlTask, Transcript]]) -> list[Verdict]:
         """One ``SqlVerdict`` an episode, in order."""

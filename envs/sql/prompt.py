@@ -1,16 +1,17 @@
 """The chat messages that open an SQL task: what to do, the database's schema, the question."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from envs.layout import Tags, instruction
+from envs.layout import Tags, instruction, step_instruction
 from envs.sql.databases.schema import Table
 from envs.sql.parsing.names import used_names
 from envs.sql.relevance import relevances
 from envs.sql.schema import Samples, read_schema, sample_values
 from envs.sql.schema_text import render_tables
 from envs.sql.task import SqlTask
+from envs.token_counter import TokenCounter
 from envs.transcript import Message
 
 _PRODUCTS = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL"}
@@ -22,13 +23,6 @@ RELEVANCE_SAMPLES = 20
 """Values of each column that are looked for in the question when tables have to be left out."""
 
 _BETWEEN_TABLES = "\n\n"
-
-TokenCounter = Callable[[str], int]
-
-
-def estimated_tokens(text: str) -> int:
-    """A tokenizer's count for SQL, roughly and on the safe side: 3 bytes a token."""
-    return -(-len(text.encode(errors="replace")) // 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +37,14 @@ class SchemaBudget:
     """In training tasks the tables that the gold reads stay, whatever the budget."""
 
 
-def make_prompt(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter, tags: Tags) -> list[Message]:
+def make_prompt(
+    task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter, tags: Tags, *, max_steps: int
+) -> list[Message]:
     """The system message with the instructions, then the user's with schema, evidence and question.
 
     Args:
-        tags: what the answer is to be laid out in. Steps are not asked for: the environment does not answer them yet.
+        tags: what the answer is to be laid out in. Steps are asked for where they are answered (``tags.observation``).
+        max_steps: how many steps are answered.
 
     Raises:
         ConfigurationError: the database cannot be read.
@@ -58,13 +55,14 @@ def make_prompt(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounter,
     parts.append(f"Question: {task.question}")
     product = _PRODUCTS[task.database.kind]
     return [
-        {"role": "system", "content": _INSTRUCTIONS.format(product=product, reply=_reply(tags))},
+        {"role": "system", "content": _INSTRUCTIONS.format(product=product, reply=_reply(tags, max_steps))},
         {"role": "user", "content": "\n\n".join(parts)},
     ]
 
 
-def _reply(tags: Tags) -> str:
-    asked = instruction(tags, answer="query")
+def _reply(tags: Tags, max_steps: int) -> str:
+    steps = step_instruction(tags, purpose="run queries of your own", result="its result", most=max_steps)
+    asked = instruction(tags, answer="query", steps=steps)
     if not asked:
         return "Reply with the query alone, without an explanation."
     if tags.answer is None:

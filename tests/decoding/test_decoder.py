@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from data.bundled_tasks import BundledJsonReader
+from decoding.budgets import Budgets
 from decoding.decoder import SampleDecoder, prompt_ids, require_window
 from decoding.models import load_tokenizer
 from decoding.transformers_engine import TransformersEngine
@@ -37,7 +38,7 @@ def decoder(model: Any, tokenizer: Any) -> SampleDecoder:
         engine=TransformersEngine(model, tokenizer, max_batch_rows=4),
         tokenizer=tokenizer,
         environment=JsonEnvironment(),
-        max_new_tokens=12,
+        budgets=Budgets(max_new_tokens=12),
         temperature=2.0,
     )
 
@@ -54,7 +55,7 @@ def test_groups_come_in_the_order_of_the_tasks_with_their_own_sizes(decoder: Sam
 def test_every_task_is_judged_by_its_own_facts(decoder: SampleDecoder) -> None:
     always = SCHEMA.replace('{"type": "boolean"}', '{"const": true}').replace("]}", '], "additionalProperties": false}')
     tasks = [replace(TASKS[0], schema=always), replace(TASKS[1], schema=always, gold='{"on": false}')]
-    decoding = replace(decoder, with_grammar=True, max_new_tokens=20).decode(tasks, n=[2, 3], seed=0)
+    decoding = replace(decoder, with_grammar=True, budgets=Budgets(max_new_tokens=20)).decode(tasks, n=[2, 3], seed=0)
     verdicts = [[rollout.verdict.is_correct for rollout in group.rollouts] for group in decoding.groups]
     assert verdicts == [[True, True], [False, False, False]]
     texts = {rollout.transcript.model_text for group in decoding.groups for rollout in group.rollouts}
@@ -79,7 +80,7 @@ def test_spaces_before_punctuation_survive_a_tokenizer_that_cleans_up(decoder: S
     tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output = True
     assert tokenizer.decode(tokenizer.encode("a , b . c")) == "a, b. c"
     task = replace(TASKS[0], schema='{"enum": ["a , b . c"]}', gold='"a , b . c"')
-    cleaning = replace(decoder, tokenizer=tokenizer, with_grammar=True, max_new_tokens=40)
+    cleaning = replace(decoder, tokenizer=tokenizer, with_grammar=True, budgets=Budgets(max_new_tokens=40))
     assert cleaning.decode([task], n=[1], seed=0).groups[0].rollouts[0].transcript.model_text == '"a , b . c"'
 
 
@@ -116,7 +117,7 @@ def test_a_grammar_is_applied_when_asked_for_and_recorded_when_missing(model: An
     environment = MathEnvironment()
     tasks = [MathTask(id="number", question="1+1?", gold="2"), MathTask(id="letter", question="x?", gold="x^2")]
     assert environment.grammar(tasks[0]) is not None and environment.grammar(tasks[1]) is None
-    free = SampleDecoder(engine=engine, tokenizer=tokenizer, environment=environment, max_new_tokens=4)
+    free = SampleDecoder(engine=engine, tokenizer=tokenizer, environment=environment, budgets=Budgets(max_new_tokens=4))
     masked = replace(free, with_grammar=True)
     (_, without) = (group.rollouts[0] for group in masked.decode(tasks, n=[1, 1], seed=0).groups)
     assert without.grammar_error == "environment 'math' has no grammar for this task" and without.log_z is None
@@ -132,9 +133,9 @@ def test_a_grammar_that_cannot_be_compiled_is_recorded(decoder: SampleDecoder) -
     assert rollout.grammar_error == 'Unimplemented keys: ["not"]'
 
 
-def test_an_environment_that_answers_between_turns_is_refused(decoder: SampleDecoder) -> None:
-    with pytest.raises(ConfigurationError, match="</query>.*single-turn"):
-        replace(decoder, environment=TurnEnvironment())
+def test_a_grammar_for_an_environment_that_answers_between_turns_is_refused(decoder: SampleDecoder) -> None:
+    with pytest.raises(ConfigurationError, match="</query>.*no grammar"):
+        replace(decoder, environment=TurnEnvironment(), budgets=Budgets(max_new_tokens=999), with_grammar=True)
 
 
 def test_no_tasks_give_no_groups(decoder: SampleDecoder) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decoding.engine import Request
-from decoding.grammar_processor import GrammarLogitsProcessor
+from decoding.grammar_processor import GrammarLogitsProcessor, mask_logits
 from decoding.grammars import GrammarCompiler, matcher_error
 from decoding.transformers_engine import TransformersEngine
 from envs.grammar import Grammar
@@ -160,27 +160,19 @@ def test_all_ends_of_a_model_are_allowed_where_a_sentence_may_end(tokenizer: Any
     assert masked[0].isfinite().nonzero().flatten().tolist() == [0, 2]
 
 
-def test_kept_rows_keep_their_own_states(tokenizer: Any) -> None:
+def test_logits_are_masked_by_the_matchers_that_are_given_with_them(tokenizer: Any) -> None:
     compiler = GrammarCompiler(tokenizer)
-    grammars = [Grammar(kind="regex", source=source) for source in ("ax", "by", "cz")]
-    processor = GrammarLogitsProcessor([compiler.matcher(grammar) for grammar in grammars])
-    scores = torch.zeros(3, 400)
-    first = torch.tensor([tokenizer.encode(letter) for letter in "abc"])  # (3, 1)
-    processor(first[:, :0], scores)
-    processor(first, scores)
-    processor.keep([2, 0])
-    masked = processor(first[[2, 0]], scores[:2])
-    assert [row.isfinite().nonzero().item() for row in masked] == [tokenizer.encode(letter)[0] for letter in "zx"]
-
-
-def test_a_released_row_is_free_and_its_matcher_untouched(tokenizer: Any) -> None:
-    matcher = GrammarCompiler(tokenizer).matcher(Grammar(kind="regex", source="ab"))
-    processor = GrammarLogitsProcessor([matcher])
+    matchers = {source: compiler.matcher(Grammar(kind="regex", source=source)) for source in ("ax", "by", "cz")}
+    for source, matcher in matchers.items():
+        matcher.consume_tokens(tokenizer.encode(source[0]))
+    # Rows come and go: those that are left, in another order, beside a free one.
+    masked = mask_logits(torch.zeros(3, 400), [matchers["cz"], None, matchers["ax"]])
+    assert [row.isfinite().nonzero().flatten().tolist() for row in masked[[0, 2]]] == [
+        tokenizer.encode("z"), tokenizer.encode("x")
+    ]  # fmt: skip
+    assert masked[1].isfinite().all()
     scores = torch.zeros(1, 400)
-    processor(torch.empty(1, 0, dtype=torch.long), scores)
-    processor.release([0])
-    assert processor(torch.tensor([tokenizer.encode("z")]), scores) is scores
-    assert not matcher.is_error()
+    assert mask_logits(scores, [None]) is scores
 
 
 @pytest.mark.parametrize("width", [390, 400, 401, 432, 1000])
@@ -233,7 +225,7 @@ def test_a_row_whose_mask_cannot_be_computed_is_free_and_not_forced_to_end(token
 
 def test_what_follows_the_end_of_a_row_is_not_held_against_it(model: Any, tokenizer: Any) -> None:
     short = Request(prompt_ids=PROMPT, max_new_tokens=1, grammar=too_large_after_its_first_token(), seed=0)
-    # Too many to cut the finished row out at once.
+    # The batch goes on after it.
     longer = Request(prompt_ids=PROMPT, max_new_tokens=6, n=7, seed=0)
     generations = TransformersEngine(model, tokenizer).generate([short, longer])
     assert (generations[0].finish, generations[0].grammar_error) == ("length", None)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from scipy.stats import chisquare
-from transformers import AutoModelForCausalLM, Lfm2Config, Mamba2Config, MistralConfig
+from transformers import AutoModelForCausalLM, BloomConfig, Lfm2Config, Mamba2Config, MistralConfig
 
 from decoding.engine import Generation, Request
 from decoding.transformers_engine import TransformersEngine
@@ -222,9 +222,19 @@ def test_a_diverged_model_is_an_error_and_not_a_text(model: Any, tokenizer: Any)
         TransformersEngine(model, tokenizer).generate([Request(prompt_ids=PROMPTS[0], max_new_tokens=4)])
 
 
-def test_a_model_without_a_cache_is_refused(tokenizer: Any) -> None:
-    config = Mamba2Config(vocab_size=400, hidden_size=32, num_heads=8, head_dim=8, n_groups=1, num_hidden_layers=1)
-    with pytest.raises(ConfigurationError, match="Mamba2ForCausalLM keeps no key-value cache"):
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            Mamba2Config(vocab_size=400, hidden_size=32, num_heads=8, head_dim=8, n_groups=1, num_hidden_layers=1),
+            "Mamba2ForCausalLM .* lacks past_key_values",
+        ),
+        (BloomConfig(vocab_size=400, hidden_size=32, n_head=4, n_layer=1), "BloomForCausalLM .* lacks position_ids"),
+    ],
+    ids=["no cache", "no position ids"],
+)
+def test_a_model_that_cannot_keep_ragged_rows_is_refused(tokenizer: Any, config: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         TransformersEngine(AutoModelForCausalLM.from_config(config), tokenizer)
 
 

@@ -39,6 +39,16 @@ class InspectJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreviewJob:
+    """Run one query and return what a reader would look at first: a ``Preview``, or ``Unjudged``."""
+
+    database: Database
+    query: str
+    rows: int
+    """How many rows are wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is said of a query beyond right or wrong."""
 
@@ -92,11 +102,29 @@ class Inspection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preview:
+    """The head of one query's result, or why it has none."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    """The first rows, each value in SQL's notation, shortened (``envs.sql.executor.preview``)."""
+    row_count: int | None = None
+    """Rows in all; None when it did not run."""
+    error: str | None = None
+    """A category of ``envs.sql.databases.execution.QueryError``; None when it ran to its end."""
+    message: str | None = None
+    """The database's own words on the error."""
+    digest: str
+    """Equal for queries with the same columns and the same rows in the same order, or the same error and message, in
+    every process."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unjudged:
     """Nothing can be said about the query."""
 
     reason: str
 
 
-Job = ExecuteJob | JudgeJob | InspectJob
-Outcome = Execution | Judgement | Inspection | Unjudged
+Job = ExecuteJob | JudgeJob | InspectJob | PreviewJob
+Outcome = Execution | Judgement | Inspection | Preview | Unjudged

@@ -23,8 +23,18 @@ from envs.sql.databases.execution import (
 from envs.sql.executor.deadline import Deadline, Phase
 from envs.sql.executor.facts import FactFinder
 from envs.sql.executor.gold import Gold
-from envs.sql.executor.job import ExecuteJob, Inspection, InspectJob, JudgeJob, Judgement, Unjudged
+from envs.sql.executor.job import (
+    ExecuteJob,
+    Inspection,
+    InspectJob,
+    JudgeJob,
+    Judgement,
+    Preview,
+    PreviewJob,
+    Unjudged,
+)
 from envs.sql.executor.memo import Memo
+from envs.sql.executor.preview import preview_of
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.suites import Suites
 from envs.sql.executor.warm import WarmConnections
@@ -72,6 +82,10 @@ class Judge:
         """What is to be said of one query by itself."""
         return _decided(self._inspect, job)
 
+    def preview(self, job: PreviewJob) -> Preview | Unjudged:
+        """What is shown of one query's result."""
+        return _decided(self._preview, job)
+
     def _remembered(self, job: JudgeJob) -> Judgement:
         connection = self._connection(job.database)
         key = (job.database.location, connection.identity, job.gold, job.query)
@@ -84,10 +98,12 @@ class Judge:
 
     def _inspect(self, job: InspectJob) -> Inspection:
         connection = self._connection(job.database)
-        execution = self._execute(connection, job.database, job.query, "query")
-        if isinstance(execution, DatabaseFault):
-            raise DatabaseFaultError(execution.message)
-        return self._facts.inspect(connection, job, execution)
+        return self._facts.inspect(connection, job, self._answer(connection, job.database, job.query))
+
+    def _preview(self, job: PreviewJob) -> Preview:
+        found = self._answer(self._connection(job.database), job.database, job.query)
+        self._deadline.enter("facts")
+        return preview_of(found, job.rows)
 
     def _connection(self, database: Database) -> Connection:
         self._deadline.enter("database")
@@ -95,6 +111,17 @@ class Judge:
             return self._connections.get(database)
         except ConfigurationError as error:  # a driver that is not installed
             raise DatabaseFaultError(str(error)) from error
+
+    def _answer(self, connection: Connection, database: Database, query: str) -> QueryResult | QueryError:
+        """What comes of a model's query.
+
+        Raises:
+            DatabaseFaultError: nothing can be said about it.
+        """
+        execution = self._execute(connection, database, query, "query")
+        if isinstance(execution, DatabaseFault):
+            raise DatabaseFaultError(execution.message)
+        return execution
 
     def _execute(self, connection: Connection, database: Database, query: str, phase: Phase) -> Execution:
         if (error := too_long(query, self._limits)) is not None:
@@ -111,9 +138,7 @@ class Judge:
 
     def _judge(self, connection: Connection, job: JudgeJob) -> Judgement:
         gold = self._gold(connection, job)
-        predicted = self._execute(connection, job.database, job.query, "query")
-        if isinstance(predicted, DatabaseFault):
-            raise DatabaseFaultError(predicted.message)
+        predicted = self._answer(connection, job.database, job.query)
         names = self._facts.names(connection, job.database, job.query, predicted)
         facts = self._facts.find(job, connection, gold.result, predicted)
         if isinstance(predicted, QueryError):

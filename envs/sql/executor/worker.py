@@ -16,7 +16,7 @@ from pathlib import Path
 
 from envs.sql.executor.channel import pack, receive
 from envs.sql.executor.deadline import NOTE_BYTES, OWN_SECONDS, Deadline
-from envs.sql.executor.job import ExecuteJob, Job, JudgeJob, Outcome
+from envs.sql.executor.job import ExecuteJob, InspectJob, Job, JudgeJob, Outcome
 from envs.sql.executor.judging import Judge
 from envs.sql.executor.settings import ExecutorSettings
 
@@ -65,7 +65,9 @@ def _serve(connection: socket.socket, jobs: list[tuple[int, Job]], judge: Judge,
 def _outcome(judge: Judge, job: Job) -> Outcome:
     if isinstance(job, JudgeJob):
         return judge.judge(job)
-    return judge.execute(job) if isinstance(job, ExecuteJob) else judge.inspect(job)
+    if isinstance(job, ExecuteJob):
+        return judge.execute(job)
+    return judge.inspect(job) if isinstance(job, InspectJob) else judge.preview(job)
 
 
 def _is_bloated(worker_bytes: int) -> bool:

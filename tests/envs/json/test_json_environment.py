@@ -307,6 +307,7 @@ def test_the_compact_prompt_is_shorter() -> None:
         {"tags": {"reasoning": "<think>"}},
         {"tags": {"answr": "answer"}},
         {"tags": {"step": "step", "observation": "result"}},
+        {"tags": {"step": "step", "answer": "answer"}},
     ],
 )
 def test_a_meaningless_option_is_refused(options: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def test_the_prompt_holds_question_schema_and_evidence(database: Path) -> None:
     assert "Evidence" not in SqlEnvironment().prompt(task_of(database))[1]["content"]
 
 
-def test_the_environment_is_single_turn(database: Path) -> None:
+def test_by_default_the_environment_is_single_turn(database: Path) -> None:
     environment = SqlEnvironment()
     assert environment.stops == ()
     assert environment.observe(task_of(database), Transcript.of("SELECT 1")) is None
@@ -68,6 +68,7 @@ def test_options_come_from_a_configuration() -> None:
         ({"executor": {"facts": ["parsd"]}}, "did you mean 'parsed'"),
         ({"sample_values": -1}, "sample_values"),
         ({"schema_tokens": 0}, "schema_tokens"),
+        ({"observation_rows": -1}, "observation_rows"),
         ({"count_tokens": "os.system"}, "count_tokens"),
     ],
 )

@@ -13,9 +13,10 @@ from sqlglot import exp
 
 from data.spider import SpiderReader
 from envs.sql.databases.database import Database
-from envs.sql.prompt import SchemaBudget, estimated_tokens, render_schema
+from envs.sql.prompt import SchemaBudget, render_schema
 from envs.sql.relevance import words_of
 from envs.sql.task import SqlTask
+from envs.token_counter import estimated_tokens
 
 EVERYTHING = SchemaBudget(samples=2, tokens=None, keeps_gold_tables=True)
 SHOP = """

@@ -58,9 +58,10 @@ def test_without_a_tag_for_it_the_query_is_asked_for_alone_behind_the_others(dat
     assert text.index("<think></think>") < text.index("Then reply with the query alone")
 
 
-def test_the_prompt_does_not_promise_answers_to_steps(database: Path) -> None:
-    environment = SqlEnvironment(tags=REEX)
-    assert "intermediate_sql" not in system_message(database, REEX)
+def test_the_prompt_does_not_promise_answers_to_steps_that_get_none(database: Path) -> None:
+    tags = Tags(step="intermediate_sql", answer="final_sql")
+    environment = SqlEnvironment(tags=tags)
+    assert "intermediate_sql" not in system_message(database, tags)
     assert environment.stops == ()
     assert (
         environment.observe(task_on(database), Transcript.of("<intermediate_sql>SELECT 1</intermediate_sql>")) is None
@@ -74,7 +75,8 @@ def test_the_prompt_does_not_promise_answers_to_steps(database: Path) -> None:
         Tags(reasoning="think"),
         Tags(reasoning="think", must_reason=True),
         Tags(plan="EXPLORATION"),
-        Tags(step="intermediate_sql", observation="result"),
+        Tags(step="intermediate_sql"),
+        Tags(step="intermediate_sql", observation="result", answer="final_sql"),
         Tags(answer="final_sql"),
         REEX,
     ],

@@ -3,10 +3,12 @@
 Not covered: a model that has learned anything; its text is noise, which is what reward code must survive anyway.
 """
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PAD = "<|endoftext|>"
@@ -78,6 +80,28 @@ def build_tiny_model(directory: Path) -> Path:
         torch.manual_seed(0)
         model = LlamaForCausalLM(config)
     directory.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def build_tagging_model(directory: Path, tags: Sequence[str]) -> Path:
+    """As ``build_tiny_model``, but each of ``tags`` (``<step>``, ``</step>``) is a token that it draws often.
+
+    Every second token or so is one of them: episodes of noise with several turns.
+    """
+    tokenizer = build_tiny_tokenizer()
+    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in tags])
+    model = LlamaForCausalLM.from_pretrained(
+        build_tiny_model(directory), tie_word_embeddings=False, vocab_size=VOCABULARY_SIZE
+    )
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    often = tokenizer.convert_tokens_to_ids(list(tags))
+    with torch.no_grad():
+        # One dimension of the stream is the same for all tokens and outweighs the others: a bias of the head.
+        model.get_input_embeddings().weight[:, 0] = 10.0
+        model.lm_head.weight[:, 0] = 0.0
+        model.lm_head.weight[often, 0] = math.log(len(tokenizer) / len(often)) / model.config.hidden_size**0.5
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return directory

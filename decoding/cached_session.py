@@ -1,0 +1,193 @@
+"""A session over a model of transformers whose keys and values stay while their rows live.
+
+Each step is one forward of one token for all rows that are in a turn; before it, rows that have more to read (a prompt,
+an observation) read all but their last token together. Rows join and leave between two steps.
+"""
+
+from collections.abc import Collection, Sequence
+from types import TracebackType
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from decoding.attention_masks import make_attention_mask
+from decoding.drawing import draw_tokens
+from decoding.engine import Generation, Request
+from decoding.forward import SampledModel
+from decoding.row import Row
+from decoding.rows import fork_row, open_rows
+from decoding.slot_cache import SlotCache
+from decoding.slot_table import SlotTable
+from decoding.turn_ends import TurnEnds
+
+# Prompts are read in forwards of at most so many tokens, padding counted, which bounds the memory of activations.
+READ_TOKENS = 16_384
+
+
+class CachedSession:
+    """Rows over one model. At most ``max_batch_rows`` hold a cache; those beyond wait until others are closed.
+
+    Where rows between two turns take all the room and nothing else decodes, they lose theirs to those that wait, and
+    read their text again when they go on. Rows with a grammar have one turn.
+    """
+
+    def __init__(
+        self, model: SampledModel, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, max_batch_rows: int
+    ) -> None:
+        """
+        Args:
+            model: a causal language model whose attention takes masks (``unsupported_attention``).
+            tokenizer: its tokenizer.
+            end_ids: the tokens that end a text.
+            max_batch_rows: rows that hold a cache at once.
+        """
+        self._model = model
+        self._tokenizer = tokenizer
+        self._end_ids = end_ids
+        self._ends = TurnEnds(tokenizer, end_ids)
+        self._cache = SlotCache()
+        self._table = SlotTable(self._cache, most_slots=max_batch_rows)
+        self._rows: dict[int, Row] = {}
+        self._opened = 0
+
+    def open(self, request: Request) -> tuple[int, ...]:
+        """Begins the first turn of ``request.n`` new rows; returns their numbers. Their prompt is read once.
+
+        Raises:
+            ConfigurationError: the request has a grammar and the tokenizer is none that llguidance can read.
+        """
+        rows = open_rows(request, self._tokenizer, self._end_ids, first=self._opened)
+        self._rows.update((row.number, row) for row in rows)
+        self._opened += len(rows)
+        return tuple(row.number for row in rows)
+
+    @torch.no_grad()
+    def step(self) -> list[tuple[int, Generation]]:
+        """Draws one token for every row that is in a turn and has room; returns the rows whose turn has ended with it.
+
+        Raises:
+            FloatingPointError: the model's logits are not numbers.
+        """
+        rows = self._seated()
+        if not rows:
+            return []
+        rows = self._table.bring_to_front(rows)
+        draw_tokens(rows, self._forward(rows, [1] * len(rows)))
+        ended = []
+        for row in sorted(rows, key=lambda row: row.number):
+            finish = self._ends.finish(row)
+            if finish is not None:
+                ended.append((row.number, row.end_turn(finish)))
+        return ended
+
+    def extend(self, row: int, token_ids: Sequence[int], *, max_new_tokens: int) -> None:
+        """Appends tokens that the model did not write, and begins the row's next turn.
+
+        Raises:
+            ValueError: the row is in a turn, has a grammar, or may write no token.
+        """
+        self._rows[row].extend(token_ids, max_new_tokens=max_new_tokens)
+
+    def fork(self, row: int, *, seed: int | None) -> int:
+        """A new row with the same text, between two turns; it takes room once it is extended.
+
+        Raises:
+            ValueError: the row is in a turn, or has a grammar.
+        """
+        fork = fork_row(self._rows[row], number=self._opened, seed=seed)
+        self._rows[fork.number] = fork
+        self._opened += 1
+        return fork.number
+
+    def close(self, row: int) -> None:
+        """Forgets a row between two turns, or after its last. With the last row, all memory is given back.
+
+        Raises:
+            ValueError: the row is in a turn.
+        """
+        self._rows[row].require_between_turns("closed")
+        self._table.leave(self._rows.pop(row))
+        if not self._rows:
+            self._table.forget()
+
+    @property
+    def is_idle(self) -> bool:
+        """No row is in a turn: ``step`` has nothing to do."""
+        return not any(row.is_in_turn for row in self._rows.values())
+
+    def __enter__(self) -> "CachedSession":
+        self._model.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._rows.clear()
+        self._table.forget()
+        self._model.__exit__(kind, error, traceback)
+
+    def _seated(self) -> list[Row]:
+        """The rows that decode in this step, with all but their last token in the cache."""
+        in_turn = [row for row in self._rows.values() if row.is_in_turn]
+        waiting = [row for row in in_turn if row.slot is None]
+        if len(waiting) == len(in_turn):
+            self._make_room(len(waiting))
+        followers = self._table.admit(waiting)
+        late = {follower for follower, _ in followers}
+        rows = [row for row in in_turn if row.slot is not None]
+        if rows:
+            self._cache.reserve(
+                slots=0, tokens=max(len(row.ids) for row in rows), most_tokens=max(row.turn_limit for row in rows)
+            )
+            self._read([row for row in rows if row not in late])
+            self._table.follow(followers)
+        return rows
+
+    def _make_room(self, count: int) -> None:
+        """Nothing would decode if rows between two turns kept all the room."""
+        missing = count - self._table.free()
+        resting = [row for row in self._rows.values() if row.slot is not None]
+        for row in resting[: max(0, missing)]:
+            self._table.leave(row)
+
+    def _read(self, rows: Sequence[Row]) -> None:
+        """Forwards over all that rows have not read but their last token; rows of like length together."""
+        unread = sorted((len(row.ids) - 1 - row.cached, row.number) for row in rows if len(row.ids) - 1 > row.cached)
+        batch: list[tuple[int, int]] = []
+        for count, number in unread:
+            if batch and count * (len(batch) + 1) > READ_TOKENS:
+                self._read_batch(batch)
+                batch = []
+            batch.append((count, number))
+        if batch:
+            self._read_batch(batch)
+
+    def _read_batch(self, batch: Sequence[tuple[int, int]]) -> None:
+        self._forward([self._rows[number] for _, number in batch], [count for count, _ in batch])
+
+    def _forward(self, rows: Sequence[Row], counts: Sequence[int]) -> Tensor:
+        """Reads the next ``counts`` tokens of the rows; the logits (B, V) at each row's last place of the batch."""
+        device = self._model.model.device
+        starts = [row.cached for row in rows]
+        queries, keys = self._cache.write(
+            slots=[row.slot for row in rows if row.slot is not None], starts=starts, counts=counts, device=device
+        )
+        width = max(counts)
+        # Which token pads is of no consequence: it is not written, and its logits are not read.
+        input_ids = [
+            row.ids[start : start + count] + [0] * (width - count)
+            for row, start, count in zip(rows, starts, counts, strict=True)
+        ]
+        visible = keys[:, None, :] <= queries[:, :, None]
+        logits = self._model.last_logits(
+            input_ids=torch.tensor(input_ids, device=device),
+            attention_mask=make_attention_mask(
+                self._model.model.config, visible, queries, keys, self._model.model.dtype
+            ),
+            position_ids=queries,
+            past_key_values=self._cache,
+        )
+        for row, count in zip(rows, counts, strict=True):
+            row.cached += count
+        return logits

@@ -1,0 +1,126 @@
+"""One episode while it grows: stretches of tokens by the model and by the environment, in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedTokenizerBase
+
+from decoding.engine import FinishReason, Generation
+from decoding.rollout import Rollout
+from decoding.token_text import segment_texts
+from envs.task import Task
+from envs.transcript import Segment, Transcript
+from envs.verdict import Verdict
+from rewards.credit import Branch
+
+
+@dataclass
+class Stretch:
+    """Tokens by one author, with what is recorded of each."""
+
+    by_model: bool
+    token_ids: list[int]
+    logprobs: list[float]
+    log_z: list[float] | None = None
+
+    def copy(self) -> "Stretch":
+        return Stretch(
+            by_model=self.by_model,
+            token_ids=list(self.token_ids),
+            logprobs=list(self.logprobs),
+            log_z=None if self.log_z is None else list(self.log_z),
+        )
+
+
+@dataclass
+class Episode:
+    """A row of a session, and all that was said in it."""
+
+    task: Task
+    place: int
+    """The place of its task in the decode."""
+    row: int
+    """Its number in the session."""
+    prompt_ids: Sequence[int]
+    stretches: list[Stretch] = field(default_factory=list)
+    finish: FinishReason | None = None
+    """Why the episode ended; None while it goes on."""
+    is_truncated: bool = False
+    """A budget ended it."""
+    grammar_error: str | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens of the completion so far, observations included."""
+        return sum(len(stretch.token_ids) for stretch in self.stretches)
+
+    @property
+    def turn_length(self) -> int:
+        """Tokens that the model has written since the environment last spoke."""
+        return len(self.stretches[-1].token_ids) if self.stretches and self.stretches[-1].by_model else 0
+
+    def add_generation(self, generation: Generation) -> None:
+        """Appends what the model wrote; what follows another stretch of its own continues it."""
+        log_z = None if generation.log_z is None else list(generation.log_z)
+        self.grammar_error = self.grammar_error or generation.grammar_error
+        if self.stretches and self.stretches[-1].by_model:
+            last = self.stretches[-1]
+            last.token_ids += generation.token_ids
+            last.logprobs += generation.logprobs
+            last.log_z = last.log_z + log_z if last.log_z is not None and log_z is not None else None
+        else:
+            self.stretches.append(
+                Stretch(
+                    by_model=True, token_ids=list(generation.token_ids), logprobs=list(generation.logprobs), log_z=log_z
+                )
+            )
+
+    def add_observation(self, token_ids: Sequence[int]) -> None:
+        """Appends what the environment said."""
+        self.stretches.append(Stretch(by_model=False, token_ids=list(token_ids), logprobs=[0.0] * len(token_ids)))
+
+    def end(self, finish: FinishReason) -> None:
+        """It goes no further; ``length`` says that a budget ended it."""
+        self.finish = finish
+        self.is_truncated = finish == "length"
+
+    def fork(self, row: int) -> "Episode":
+        """Another episode that has said the same so far, in a row of its own."""
+        return Episode(
+            task=self.task,
+            place=self.place,
+            row=row,
+            prompt_ids=self.prompt_ids,
+            stretches=[stretch.copy() for stretch in self.stretches],
+            grammar_error=self.grammar_error,
+        )
+
+    def transcript(self, tokenizer: PreTrainedTokenizerBase) -> Transcript:
+        """What was said, as text."""
+        texts = segment_texts(tokenizer, [stretch.token_ids for stretch in self.stretches])
+        return Transcript(
+            segments=tuple(
+                Segment(author="model" if stretch.by_model else "environment", text=text)
+                for stretch, text in zip(self.stretches, texts, strict=True)
+            ),
+            is_truncated=self.is_truncated,
+            tokens=sum(len(stretch.token_ids) for stretch in self.stretches if stretch.by_model),
+        )
+
+    def rollout(self, transcript: Transcript, verdict: Verdict, branches: tuple[Branch, ...]) -> Rollout:
+        """The finished episode as the trainer takes it."""
+        assert self.finish is not None
+        has_log_z = any(stretch.log_z is not None for stretch in self.stretches)
+        log_z = [value for one in self.stretches for value in one.log_z or [0.0] * len(one.token_ids)]
+        return Rollout(
+            prompt_ids=self.prompt_ids,
+            completion_ids=tuple(token for stretch in self.stretches for token in stretch.token_ids),
+            logprobs=[logprob for stretch in self.stretches for logprob in stretch.logprobs],
+            env_mask=[int(stretch.by_model) for stretch in self.stretches for _ in stretch.token_ids],
+            log_z=log_z if has_log_z else None,
+            finish=self.finish,
+            transcript=transcript,
+            verdict=verdict,
+            branches=branches,
+            grammar_error=self.grammar_error,
+        )

@@ -1,0 +1,193 @@
+"""Drives the rows of a session through their turns: the model writes, the environment answers.
+
+While the environment answers some rows, the others decode on: it is asked in threads, whose waiting costs nothing.
+When a row comes back is a choice. After a fixed number of decode steps, the batches of a run depend on nothing but its
+seeds, and so do its last digits; as soon as its answer is there, the model never waits while it could decode, and two
+runs of the same seeds may differ by rounding.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from decoding.budgets import Budgets
+from decoding.engine import FinishReason, Generation, Request
+from decoding.episode import Episode
+from decoding.rollout import Ledger
+from decoding.session import Session
+from decoding.token_text import encode_text
+from envs.environment import Environment
+from envs.transcript import Observation
+
+THREADS = 16
+"""Environments are asked in so many threads; they wait for processes or compute for microseconds."""
+
+Event = tuple[Episode, tuple[int, ...] | None]
+"""An episode that ended (None), or whose turn was answered by these tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """A turn that the environment was asked about."""
+
+    episode: Episode
+    answer: "Future[Observation | None]"
+    step: int
+
+
+class EpisodeLoop:
+    """The episodes of one session. A context manager: on leaving it the environment is asked nothing more."""
+
+    def __init__(
+        self,
+        session: Session,
+        tokenizer: PreTrainedTokenizerBase,
+        environment: Environment[Any],
+        budgets: Budgets,
+        rejoin_after: int | None,
+    ) -> None:
+        """
+        Args:
+            session: makes the turns; entered and left by the caller.
+            tokenizer: the model's.
+            environment: answers turns that stop at one of its ``stops``.
+            budgets: of an episode and of a turn.
+            rejoin_after: decode steps after which a row that asked the environment comes back; None: once its answer is
+                there.
+        """
+        self._session = session
+        self._tokenizer = tokenizer
+        self._environment = environment
+        self._budgets = budgets
+        self._rejoin_after = rejoin_after
+        self._episodes: dict[int, Episode] = {}
+        self._asked: list[_Question] = []
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="environment") if environment.stops else None
+        self._steps = 0
+        self.digests: dict[int, str | None] = {}
+        """Row -> the digest of the latest observation of an episode that goes on."""
+        self._observations = 0
+        self._observed_tokens = 0
+        self._generated_tokens = 0
+        self._wait_seconds = 0.0
+
+    def begin(self, said: Episode, request: Request) -> list[Episode]:
+        """Opens ``request.n`` episodes that go on where ``said`` ends; the request's prompt is all of its text."""
+        episodes = [said.fork(row) for row in self._session.open(request)]
+        self._episodes.update((episode.row, episode) for episode in episodes)
+        return episodes
+
+    def go_on(self, episode: Episode, observation_ids: Sequence[int]) -> None:
+        """Begins the next turn of an episode, after what the environment answered."""
+        episode.add_observation(observation_ids)
+        self._observed_tokens += len(observation_ids)
+        self._session.extend(episode.row, observation_ids, max_new_tokens=self._budgets.turn(episode.length))
+
+    def fork(self, episode: Episode, *, seed: int | None) -> Episode:
+        """A copy of an episode that is between two turns."""
+        copy = episode.fork(self._session.fork(episode.row, seed=seed))
+        self._episodes[copy.row] = copy
+        return copy
+
+    def drop(self, episode: Episode) -> None:
+        """Forgets an episode that is between two turns."""
+        self._session.close(episode.row)
+        del self._episodes[episode.row]
+        self.digests.pop(episode.row, None)
+
+    def events(self) -> Iterator[Event]:
+        """What happens, until no episode goes on: it is for the caller to let answered ones ``go_on``, or to ``drop``
+        them. Ended ones are dropped by themselves."""
+        while not self._session.is_idle or self._asked:
+            for row, generation in self._session.step():
+                yield from self._turn_ended(self._episodes[row], generation)
+            self._steps += 1
+            for question in self._due():
+                yield from self._answered(question)
+
+    def ledger(self, *, prefilled: int, started: float) -> Ledger:
+        """What the loop has cost.
+
+        Args:
+            prefilled: tokens of the prompts that were read.
+            started: when the decode began, by ``time.perf_counter``.
+        """
+        return Ledger(
+            generated_tokens=self._generated_tokens,
+            prefilled_tokens=prefilled + self._observed_tokens,
+            observations=self._observations,
+            generate_seconds=time.perf_counter() - started,
+            wait_seconds=self._wait_seconds,
+        )
+
+    def _turn_ended(self, episode: Episode, generation: Generation) -> Iterator[Event]:
+        episode.add_generation(generation)
+        self._generated_tokens += len(generation.token_ids)
+        if generation.finish != "stop":
+            yield from self._end(episode, generation.finish)
+            return
+        assert self._threads is not None
+        transcript = episode.transcript(self._tokenizer)
+        answer = self._threads.submit(self._environment.observe, episode.task, transcript)
+        self._asked.append(_Question(episode=episode, answer=answer, step=self._steps))
+
+    def _due(self) -> list[_Question]:
+        """The questions whose rows come back now, in the order in which they were asked. Waits where it must."""
+        is_idle = self._session.is_idle
+        if self._rejoin_after is not None:
+            last = self._steps - self._rejoin_after
+            due = [question for question in self._asked if is_idle or question.step <= last]
+            self._wait(due, return_when=ALL_COMPLETED)
+        else:
+            if is_idle:
+                self._wait(self._asked, return_when=FIRST_COMPLETED)
+            due = [question for question in self._asked if question.answer.done()]
+        for question in due:
+            self._asked.remove(question)
+        return due
+
+    def _wait(self, questions: Collection[_Question], *, return_when: str) -> None:
+        if questions:
+            started = time.perf_counter()
+            wait([question.answer for question in questions], return_when=return_when)
+            self._wait_seconds += time.perf_counter() - started
+
+    def _answered(self, question: _Question) -> Iterator[Event]:
+        episode = question.episode
+        observation = question.answer.result()
+        if observation is None:
+            left = self._budgets.turn(episode.length, episode.turn_length)
+            if left < 1:
+                yield from self._end(episode, "length")
+            else:
+                self._session.extend(episode.row, (), max_new_tokens=left)
+        elif observation.ends_episode:
+            yield from self._end(episode, "stop")
+        else:
+            ids = tuple(encode_text(self._tokenizer, observation.text))
+            self._observations += 1
+            # An observation without room for a token after it would end the completion with text that nobody reads.
+            if self._budgets.turn(episode.length + len(ids)) < 1:
+                yield from self._end(episode, "length")
+            else:
+                self.digests[episode.row] = observation.digest
+                yield episode, ids
+
+    def _end(self, episode: Episode, finish: FinishReason) -> Iterator[Event]:
+        episode.end(finish)
+        self.drop(episode)
+        yield episode, None
+
+    def __enter__(self) -> "EpisodeLoop":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)

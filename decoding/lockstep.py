@@ -1,0 +1,51 @@
+"""Equal numbers of forwards on all processes.
+
+Where a forward is a collective (parameters gathered layer by layer under ZeRO-3, layers split by tensor parallelism), a
+process that has finished its rows must go on with forwards until all have. Not covered: processes that fail; the others
+then wait until the timeout of their process group.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+
+
+class Lockstep(Protocol):
+    """Keeps the forwards of several processes in step."""
+
+    def before_forward(self) -> None:
+        """Announces a forward to the other processes. Precedes each one."""
+        ...
+
+    def run_out(self, forward: Callable[[], object]) -> None:
+        """Calls ``forward`` as often as others still announce one; returns when no process does."""
+        ...
+
+
+class ProcessLockstep:
+    """Lockstep over a process group: an all-reduce of one number before each forward."""
+
+    def __init__(self, *, device: torch.device | str = "cpu", group: dist.ProcessGroup | None = None) -> None:
+        """
+        Args:
+            device: where the group's backend reduces tensors: the CPU for gloo, the process's own GPU for nccl.
+            group: the processes that share each forward; None: all.
+        """
+        self._device = device
+        self._group = group
+
+    def before_forward(self) -> None:
+        """Announces a forward to the other processes. Precedes each one."""
+        self._any_works(True)
+
+    def run_out(self, forward: Callable[[], object]) -> None:
+        """Calls ``forward`` as often as others still announce one; returns when no process does."""
+        while self._any_works(False):
+            forward()
+
+    def _any_works(self, i_work: bool) -> bool:
+        works = torch.tensor(int(i_work), device=self._device)
+        dist.all_reduce(works, op=dist.ReduceOp.MAX, group=self._group)
+        return bool(works.item())

@@ -1,0 +1,142 @@
+"""A session over an engine that has none of its own: each turn is a new request, with all that was said as its prompt.
+
+For models whose layers cannot keep a row between two turns, and for engines that know finished requests only and find
+what they have read before in a prefix cache of their own.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+from decoding.engine import Generation, Request
+
+
+@dataclass(kw_only=True)
+class _Text:
+    """A row: what was said, and its pending request."""
+
+    request: Request
+    ids: tuple[int, ...]
+    stream: str | None
+    turns: int = 0
+    pending: Request | None = None
+
+    def begin_turn(self, max_new_tokens: int) -> None:
+        seed = None
+        if self.stream is not None:
+            digest = hashlib.sha256(f"{self.stream}:{self.turns}".encode()).digest()
+            seed = int.from_bytes(digest[:7])
+        self.pending = replace(self.request, prompt_ids=self.ids, max_new_tokens=max_new_tokens, n=1, seed=seed)
+        self.turns += 1
+
+
+class ReplaySession:
+    """Rows whose pending turns all run to their end in one ``step``. A context manager.
+
+    Samples of a seeded request are those of its rows, not those that the engine gives for the request as a whole. Rows
+    with a grammar have one turn.
+    """
+
+    def __init__(
+        self,
+        generate: Callable[[Sequence[Request]], list[Generation]],
+        scope: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """
+        Args:
+            generate: an engine's call; one generation for each request.
+            scope: entered and left with the session.
+        """
+        self._generate = generate
+        self._scope = nullcontext() if scope is None else scope
+        self._rows: dict[int, _Text] = {}
+        self._opened = 0
+
+    def open(self, request: Request) -> tuple[int, ...]:
+        """Begins the first turn of ``request.n`` new rows; returns their numbers."""
+        numbers = []
+        for sample in range(request.n):
+            stream = None if request.seed is None else f"{request.seed}:{sample}"
+            row = _Text(request=request, ids=tuple(request.prompt_ids), stream=stream)
+            row.begin_turn(request.max_new_tokens)
+            numbers.append(self._add(row))
+        return tuple(numbers)
+
+    def step(self) -> list[tuple[int, Generation]]:
+        """Runs all pending turns to their end; returns them."""
+        pending = [(number, row, row.pending) for number, row in self._rows.items() if row.pending is not None]
+        if not pending:
+            return []
+        generations = self._generate([request for _, _, request in pending])
+        ended = []
+        for (number, row, _), generation in zip(pending, generations, strict=True):
+            row.ids += tuple(generation.token_ids)
+            row.pending = None
+            ended.append((number, generation))
+        return ended
+
+    def extend(self, row: int, token_ids: Sequence[int], *, max_new_tokens: int) -> None:
+        """Appends tokens that the model did not write, and begins the row's next turn.
+
+        Raises:
+            ValueError: the row is in a turn, has a grammar, or may write no token.
+        """
+        text = self._resting(row, "extended")
+        _require_no_grammar(row, text, "extended")
+        if max_new_tokens < 1:
+            raise ValueError(f"a turn needs max_new_tokens >= 1, got {max_new_tokens}")
+        text.ids += tuple(token_ids)
+        text.begin_turn(max_new_tokens)
+
+    def fork(self, row: int, *, seed: int | None) -> int:
+        """A new row with the same text, between two turns.
+
+        Raises:
+            ValueError: the row is in a turn, or has a grammar.
+        """
+        text = self._resting(row, "forked")
+        _require_no_grammar(row, text, "forked")
+        stream = None if seed is None else f"fork {seed}"
+        return self._add(_Text(request=text.request, ids=text.ids, stream=stream, turns=text.turns))
+
+    def close(self, row: int) -> None:
+        """Forgets a row between two turns, or after its last.
+
+        Raises:
+            ValueError: the row is in a turn.
+        """
+        self._resting(row, "closed")
+        del self._rows[row]
+
+    @property
+    def is_idle(self) -> bool:
+        """No row is in a turn: ``step`` has nothing to do."""
+        return all(row.pending is None for row in self._rows.values())
+
+    def __enter__(self) -> "ReplaySession":
+        self._scope.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._rows.clear()
+        self._scope.__exit__(kind, error, traceback)
+
+    def _add(self, row: _Text) -> int:
+        self._rows[self._opened] = row
+        self._opened += 1
+        return self._opened - 1
+
+    def _resting(self, number: int, action: str) -> _Text:
+        row = self._rows[number]
+        if row.pending is not None:
+            raise ValueError(f"row {number} is in a turn; it can be {action} once `step` has returned the turn")
+        return row
+
+
+def _require_no_grammar(number: int, row: _Text, action: str) -> None:
+    if row.request.grammar is not None:
+        raise ValueError(f"row {number} has a grammar, which knows one turn only: it cannot be {action}")

@@ -1,0 +1,82 @@
+"""One of two processes whose model needs both for each forward: run by ``test_lockstep.py`` with rank and store."""
+
+import datetime
+import json
+import sys
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import AutoModelForCausalLM, Lfm2Config, LlamaConfig
+
+from decoding.engine import Request
+from decoding.lockstep import ProcessLockstep
+from decoding.transformers_engine import TransformersEngine
+
+SHAPE = {
+    "vocab_size": 60, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 59,
+}  # fmt: skip
+CONFIGS = {
+    "cached": LlamaConfig(**SHAPE),
+    "replayed": Lfm2Config(**SHAPE, full_attn_idxs=[1], block_multiple_of=8),
+}
+
+
+class Tokenizer:
+    """As much of one as texts without stops need."""
+
+    eos_token_id = 59
+
+
+def collective_model(kind: str, forwards: list[int]) -> Any:
+    """A model whose forward fails or hangs unless both processes are in theirs, as if its weights lay in both."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(CONFIGS[kind])
+
+    def gather(module: Any, inputs: Any) -> None:
+        parts = torch.full((5,), 0.5)
+        dist.all_reduce(parts)
+        assert parts.tolist() == [1.0] * 5, f"one process is in a forward and the other is not: {parts}"
+        forwards.append(1)
+
+    model.register_forward_pre_hook(gather)
+    return model
+
+
+def converse(engine: TransformersEngine, *, rows: int, turns: int, seed: int) -> int:
+    """Ragged turns of ragged rows; the number of turns that were made."""
+    made = 0
+    with engine.session() as session:
+        if rows:
+            session.open(Request(prompt_ids=[3] * (seed + 2), max_new_tokens=2 + seed, n=rows, seed=seed))
+        while not session.is_idle:
+            for row, _ in session.step():
+                made += 1
+                if made < turns:
+                    session.extend(row, [4] * (made % 3), max_new_tokens=1 + made % 4)
+                else:
+                    session.close(row)
+    return made
+
+
+def main(rank: int, store: str) -> None:
+    dist.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=datetime.timedelta(seconds=20)
+    )
+    report: dict[str, dict[str, int]] = {}
+    for kind in CONFIGS:
+        forwards: list[int] = []
+        engine = TransformersEngine(collective_model(kind, forwards), Tokenizer(), lockstep=ProcessLockstep())
+        made = converse(engine, rows=3, turns=(3, 9)[rank], seed=rank)
+        made += converse(engine, rows=(2, 0)[rank], turns=4, seed=0)  # the second process has no row at all
+        request = Request(prompt_ids=[5, 6], max_new_tokens=6, n=2, seed=0)
+        made += len(engine.generate([request] if rank else []))
+        report[kind] = {"turns": made, "forwards": len(forwards)}
+    dist.destroy_process_group()
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(int(sys.argv[1]), sys.argv[2])

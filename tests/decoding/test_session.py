@@ -1,0 +1,399 @@
+"""Sessions: what is written in many turns of ragged rows is what the model alone would have written of each text."""
+
+import random
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, Lfm2Config, MistralConfig, Qwen3Config
+
+from decoding.cached_session import CachedSession
+from decoding.engine import Generation, Request
+from decoding.replay_session import ReplaySession
+from decoding.transformers_engine import TransformersEngine
+from envs.grammar import Grammar
+
+SHAPE = {
+    "vocab_size": 400, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 2,
+}  # fmt: skip
+CONFIGS = {
+    "sliding": MistralConfig(**SHAPE, sliding_window=6),
+    "full and sliding": Gemma3TextConfig(
+        **SHAPE, head_dim=8, sliding_window=5, layer_types=["sliding_attention", "full_attention"]
+    ),
+    "query norms": Qwen3Config(**SHAPE, head_dim=16),
+    "additive mask": MistralConfig(**SHAPE, sliding_window=None, attn_implementation="eager"),
+    "recurrent": Lfm2Config(**SHAPE, full_attn_idxs=[1], block_multiple_of=8),
+}
+PROMPT = [5, 6, 7, 8, 9, 10, 11]
+
+
+@dataclass
+class Turn:
+    """A turn, and all that stood before it."""
+
+    before: list[int]
+    generation: Generation
+    temperature: float
+
+
+class Conversation:
+    """Drives a session with observations of random length, forks and rows that leave and join, from one seed."""
+
+    def __init__(self, session: Any, *, seed: int, temperature: float = 1.0) -> None:
+        self.session = session
+        self.random = random.Random(seed)
+        self.temperature = temperature
+        self.texts: dict[int, list[int]] = {}
+        self.turns: list[Turn] = []
+        self.left = {"joins": 3, "forks": 4, "extensions": 14}
+
+    def run(self) -> list[Turn]:
+        self.join()
+        while not self.session.is_idle:
+            for row, generation in self.session.step():
+                self.turns.append(Turn([*self.texts[row]], generation, self.temperature))
+                self.texts[row].extend(generation.token_ids)
+                self.go_on(row)
+        assert self.session.step() == []
+        return self.turns
+
+    def take(self, what: str) -> bool:
+        self.left[what] -= 1
+        return self.left[what] >= 0
+
+    def tokens(self, most: int) -> list[int]:
+        return [self.random.randrange(3, 400) for _ in range(self.random.randrange(most + 1))]
+
+    def join(self) -> None:
+        request = Request(
+            prompt_ids=[3, *self.tokens(12)], max_new_tokens=self.random.randrange(1, 9), n=3, seed=len(self.turns),
+            temperature=self.temperature,
+        )  # fmt: skip
+        self.texts.update((row, list(request.prompt_ids)) for row in self.session.open(request))
+
+    def go_on(self, row: int) -> None:
+        if self.random.random() < 0.3 and self.take("joins"):
+            self.join()
+        if self.random.random() < 0.5 and self.take("forks"):
+            fork = self.session.fork(row, seed=row)
+            self.texts[fork] = [*self.texts[row]]
+            self.extend(fork)
+        if self.take("extensions"):
+            self.extend(row)
+        else:
+            self.session.close(row)
+
+    def extend(self, row: int) -> None:
+        observation = self.tokens(9)
+        self.texts[row].extend(observation)
+        self.session.extend(row, observation, max_new_tokens=self.random.randrange(1, 9))
+
+
+def converse(engine: TransformersEngine, **options: Any) -> list[Turn]:
+    with engine.session() as session:
+        return Conversation(session, **options).run()
+
+
+def assert_turns_are_the_models(model: Any, turns: list[Turn], forward: Any, tolerance: float = 1e-4) -> None:
+    assert len(turns) >= 18 and len({len(turn.before) for turn in turns}) >= 6
+    for turn in turns:
+        assert turn.generation.token_ids
+        expected = forward(model, turn.before, turn.generation.token_ids, turn.temperature)
+        assert torch.allclose(torch.tensor(turn.generation.logprobs), expected, atol=tolerance)
+
+
+@contextmanager
+def tokens_read(model: Any) -> Iterator[list[int]]:
+    """The number of tokens of each forward, padding counted."""
+    counts: list[int] = []
+
+    def count(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
+        counts.append(options["input_ids"].numel())
+
+    handle = model.register_forward_pre_hook(count, with_kwargs=True)
+    yield counts
+    handle.remove()
+
+
+def run_turn(session: Any) -> dict[int, Generation]:
+    """All pending turns, to their end."""
+    done: dict[int, Generation] = {}
+    while not session.is_idle:
+        done.update(session.step())
+    return done
+
+
+@pytest.mark.parametrize("max_batch_rows", [1, 3, 64])
+def test_logprobs_of_every_turn_equal_a_forward_over_the_whole_text(
+    model: Any, tokenizer: Any, forward_logprobs: Any, max_batch_rows: int
+) -> None:
+    engine = TransformersEngine(model, tokenizer, max_batch_rows=max_batch_rows)
+    for seed in range(3):
+        assert_turns_are_the_models(model.eval(), converse(engine, seed=seed, temperature=0.7), forward_logprobs)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_all_kinds_of_layers_keep_the_right_things_across_turns(
+    tokenizer: Any, widen: Callable[[Any], Any], forward_logprobs: Any, kind: str
+) -> None:
+    model = widen(AutoModelForCausalLM.from_config(CONFIGS[kind])).eval()
+    engine = TransformersEngine(model, tokenizer, max_batch_rows=4)
+    with engine.session() as session:
+        assert isinstance(session, ReplaySession if kind == "recurrent" else CachedSession)
+    turns = converse(engine, seed=1)
+    assert_turns_are_the_models(model, turns, forward_logprobs)
+    assert max(len(turn.before) for turn in turns) > 12
+
+
+def test_an_adapter_and_a_narrow_type_keep_their_turns(model: Any, tokenizer: Any, forward_logprobs: Any) -> None:
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)).eval()
+    assert_turns_are_the_models(adapted, converse(TransformersEngine(adapted, tokenizer), seed=2), forward_logprobs)
+    narrow = adapted.bfloat16()
+    turns = converse(TransformersEngine(narrow, tokenizer), seed=2)
+    assert_turns_are_the_models(narrow, turns, forward_logprobs, tolerance=0.15)
+
+
+@pytest.mark.parametrize("kind", ["cached", "replayed"])
+def test_greedy_turns_equal_generate_from_scratch(model: Any, tokenizer: Any, kind: str) -> None:
+    engine = TransformersEngine(model, tokenizer, max_batch_rows=3)
+    session = engine.session() if kind == "cached" else ReplaySession(engine.generate)
+    with session:
+        turns = Conversation(session, seed=4, temperature=0.0).run()
+    for turn in turns:
+        before = torch.tensor([turn.before])
+        expected = model.generate(
+            before, attention_mask=torch.ones_like(before), max_new_tokens=len(turn.generation.token_ids),
+            do_sample=False,
+        )  # fmt: skip
+        assert list(turn.generation.token_ids) == expected[0, len(turn.before) :].tolist()
+
+
+def test_what_rows_draw_does_not_depend_on_the_room_that_they_have(model: Any, tokenizer: Any) -> None:
+    def draw(max_batch_rows: int) -> dict[int, list[tuple[int, ...]]]:
+        written: dict[int, list[tuple[int, ...]]] = {}
+        with TransformersEngine(model, tokenizer, max_batch_rows=max_batch_rows).session() as session:
+            for seed, length in enumerate((7, 2, 4)):
+                session.open(Request(prompt_ids=PROMPT[:length], max_new_tokens=3 + seed, n=3, seed=seed))
+            for turn in range(3):
+                for row, generation in sorted(run_turn(session).items()):
+                    written.setdefault(row, []).append(generation.token_ids)
+                    if turn < 2:
+                        session.extend(row, [20 + row] * (row % 3), max_new_tokens=2 + row % 4)
+        return written
+
+    wide = draw(64)
+    assert len(wide) == 9 and all(len(turns) == 3 for turns in wide.values())
+    assert draw(2) == draw(5) == wide
+
+
+def test_a_turn_reads_its_observation_alone(model: Any, tokenizer: Any) -> None:
+    engine = TransformersEngine(model, tokenizer)
+    request = Request(prompt_ids=PROMPT * 6, max_new_tokens=3, n=4, seed=0)
+    with tokens_read(model) as counts, engine.session() as session:
+        session.open(request)
+        (first,) = {len(one.token_ids) for one in run_turn(session).values()}
+        # The prompt but its last token once, then a token a row and step.
+        assert (first, counts) == (3, [len(request.prompt_ids) - 1, 4, 4, 4])
+        counts.clear()
+        for row in range(4):
+            session.extend(row, [30, 31, 32, 33], max_new_tokens=2)
+        run_turn(session)
+        # The token that was drawn last has not been read yet, and the observation's last is read with the step.
+        assert counts == [4 * 4, 4, 4]
+        counts.clear()
+        forks = [session.fork(row, seed=row) for row in range(4)]
+        for row in forks:
+            session.extend(row, [40], max_new_tokens=1)
+        run_turn(session)
+        assert counts == [4 * 1, 4]
+
+
+def test_a_prompt_is_read_once_though_its_rows_do_not_all_find_room(model: Any, tokenizer: Any) -> None:
+    engine = TransformersEngine(model, tokenizer, max_batch_rows=2)
+    requests = [Request(prompt_ids=[one, *PROMPT * 6], max_new_tokens=3, n=6, seed=0) for one in (20, 21)]
+    with tokens_read(model) as counts:
+        engine.generate(requests)
+    assert [count for count in counts if count > 2] == [len(requests[0].prompt_ids) - 1] * 2
+
+
+def test_prompts_that_begin_alike_share_what_was_read(model: Any, tokenizer: Any, forward_logprobs: Any) -> None:
+    engine = TransformersEngine(model, tokenizer)
+    with tokens_read(model) as counts, engine.session() as session:
+        session.open(Request(prompt_ids=PROMPT, max_new_tokens=2, seed=0))
+        session.step()
+        counts.clear()
+        prompt = [*PROMPT[:5], 20, 21, 22]
+        (row,) = session.open(Request(prompt_ids=prompt, max_new_tokens=4, seed=1))
+        generation = run_turn(session)[row]
+    assert counts[0] == len([20, 21])
+    expected = forward_logprobs(model.eval(), prompt, generation.token_ids, 1.0)
+    assert torch.allclose(torch.tensor(generation.logprobs), expected, atol=1e-4)
+
+
+def test_rows_that_rest_make_room_where_nothing_else_would_decode(model: Any, tokenizer: Any) -> None:
+    with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
+        session.open(Request(prompt_ids=PROMPT, max_new_tokens=2, n=5, seed=0))
+        done = run_turn(session)  # none is closed
+        assert sorted(done) == [0, 1, 2, 3, 4]
+        for row in done:
+            session.extend(row, [20], max_new_tokens=2)
+        assert sorted(run_turn(session)) == [0, 1, 2, 3, 4]
+
+
+def test_rows_that_rest_keep_their_room_while_others_decode(model: Any, tokenizer: Any) -> None:
+    with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
+        (short,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=1, seed=0))
+        session.open(Request(prompt_ids=PROMPT[:3], max_new_tokens=6, seed=0))
+        session.open(Request(prompt_ids=PROMPT * 3, max_new_tokens=1, seed=0))
+        assert [row for row, _ in session.step()] == [short]
+        with tokens_read(model) as counts:
+            session.step()
+            session.extend(short, [20, 21], max_new_tokens=4)
+            session.step()
+        assert counts == [1, 2, 2]
+
+
+def test_a_random_stream_goes_on_in_the_next_turn(model: Any, tokenizer: Any) -> None:
+    engine = TransformersEngine(model, tokenizer)
+    request = Request(prompt_ids=PROMPT, max_new_tokens=12, n=6, seed=3)
+    whole = engine.generate([request])
+    with engine.session() as session:
+        session.open(Request(prompt_ids=PROMPT, max_new_tokens=5, n=6, seed=3))
+        first = run_turn(session)
+        for row, generation in first.items():
+            if generation.finish == "length":
+                session.extend(row, (), max_new_tokens=7)
+        second = run_turn(session)
+    assert len(second) >= 4
+    for row, generation in second.items():
+        assert (*first[row].token_ids, *generation.token_ids) == whole[row].token_ids
+        assert generation.finish == whole[row].finish
+
+
+@pytest.mark.parametrize("kind", ["cached", "replayed"])
+def test_forks_with_other_seeds_write_other_texts_and_leave_their_parent_alone(
+    model: Any, tokenizer: Any, kind: str
+) -> None:
+    engine = TransformersEngine(model, tokenizer)
+
+    def last_turns(seeds: list[int]) -> list[tuple[int, ...]]:
+        with engine.session() if kind == "cached" else ReplaySession(engine.generate) as session:
+            (parent,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=4, seed=0))
+            run_turn(session)
+            rows = [*(session.fork(parent, seed=seed) for seed in seeds), parent]
+            for row in rows:
+                session.extend(row, [20], max_new_tokens=12)
+            done = run_turn(session)
+            return [done[row].token_ids for row in rows]
+
+    *forks, parent = last_turns([0, 1, 1, 2**40])
+    assert forks[1] == forks[2]
+    assert len({*forks, parent}) == 4
+    assert last_turns([]) == [parent]
+
+
+def test_rows_without_a_seed_draw_in_the_order_of_their_numbers(model: Any, tokenizer: Any) -> None:
+    def write(short: int) -> tuple[int, ...]:
+        torch.manual_seed(0)
+        with TransformersEngine(model, tokenizer).session() as session:
+            # A seeded row that ends moves others to its place.
+            session.open(Request(prompt_ids=PROMPT, max_new_tokens=short, seed=1))
+            rows = session.open(Request(prompt_ids=PROMPT, max_new_tokens=8, n=3))
+            done = run_turn(session)
+        return tuple(token for row in rows for token in done[row].token_ids)
+
+    assert write(1) == write(3) == write(8)
+
+
+def test_a_turn_stops_at_a_string_of_its_own_only(model: Any, tokenizer: Any) -> None:
+    engine = TransformersEngine(model, tokenizer)
+    request = Request(prompt_ids=PROMPT, max_new_tokens=10, temperature=0)
+    (whole,) = engine.generate([request])
+    texts = [tokenizer.decode([token]) for token in whole.token_ids]
+    split = next(
+        index for index in range(2, 9)
+        if texts[index - 1].isascii() and texts[index].isascii() and texts[index]
+        and "".join(texts).count(texts[index - 1][-1:] + texts[index]) == 1
+    )  # fmt: skip
+    stop = texts[split - 1][-1:] + texts[split]
+    # In one turn it is found; where it began in the turn before, or in what others wrote, it is not.
+    stopping = Request(prompt_ids=PROMPT, max_new_tokens=10, temperature=0, stops=(stop,))
+    (cut,) = engine.generate([stopping])
+    assert (cut.finish, cut.token_ids) == ("stop", whole.token_ids[: split + 1])
+    for written in (split, 1):
+        with engine.session() as session:
+            (row,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=written, temperature=0, stops=(stop,)))
+            run_turn(session)
+            session.extend(row, whole.token_ids[written:split], max_new_tokens=10 - split)
+            turn = run_turn(session)[row]
+        assert (turn.finish, turn.token_ids) == ("length", whole.token_ids[split:])
+
+
+@pytest.mark.parametrize("kind", ["cached", "replayed"])
+def test_what_a_row_cannot_do_now_is_an_error_of_the_caller(model: Any, tokenizer: Any, kind: str) -> None:
+    engine = TransformersEngine(model, tokenizer)
+    with engine.session() if kind == "cached" else ReplaySession(engine.generate) as session:
+        (row,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=2, seed=0))
+        for act in (
+            lambda: session.extend(row, [20], max_new_tokens=2),
+            lambda: session.fork(row, seed=0),
+            lambda: session.close(row),
+        ):
+            with pytest.raises(ValueError, match="row 0 is in a turn"):
+                act()
+        run_turn(session)
+        with pytest.raises(ValueError, match="max_new_tokens >= 1, got 0"):
+            session.extend(row, [20], max_new_tokens=0)
+        grammar = Grammar(kind="json_schema", source='{"type": "boolean"}')
+        (masked,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=9, seed=0, grammar=grammar))
+        assert run_turn(session)[masked].log_z is not None
+        for act in (
+            lambda: session.extend(masked, [20], max_new_tokens=2),
+            lambda: session.fork(masked, seed=0),
+        ):
+            with pytest.raises(ValueError, match="row 1 has a grammar"):
+                act()
+
+
+def test_nothing_is_held_once_all_rows_are_closed(model: Any, tokenizer: Any) -> None:
+    with TransformersEngine(model, tokenizer).session() as session:
+        for _ in range(2):
+            rows = session.open(Request(prompt_ids=PROMPT, max_new_tokens=3, n=2, seed=0))
+            run_turn(session)
+            buffers = [weakref.ref(layer.keys) for layer in session._cache.layers]
+            session.close(rows[0])
+            assert len(buffers) == 2 and all(buffer() is not None for buffer in buffers)
+            session.close(rows[1])
+            assert all(buffer() is None for buffer in buffers)
+        session.open(Request(prompt_ids=PROMPT, max_new_tokens=3, n=2, seed=0))
+        session.step()
+        buffers = [weakref.ref(layer.keys) for layer in session._cache.layers]
+    assert all(buffer() is None for buffer in buffers)
+
+
+def test_a_session_leaves_the_model_as_it_was(model: Any, tokenizer: Any) -> None:
+    model.train()
+    model.model.layers[0].eval()  # a frozen part
+    before = [module.training for module in model.modules()]
+    engine = TransformersEngine(model, tokenizer)
+    with pytest.raises(IndexError), engine.session() as session:
+        session.open(Request(prompt_ids=PROMPT, max_new_tokens=2))
+        session.step()
+        assert not any(module.training for module in model.modules())
+        session.open(Request(prompt_ids=[10_000], max_new_tokens=2))
+        session.step()
+    assert [module.training for module in model.modules()] == before
+
+
+def test_a_session_that_was_not_entered_makes_nothing(model: Any, tokenizer: Any) -> None:
+    session = TransformersEngine(model, tokenizer).session()
+    session.open(Request(prompt_ids=PROMPT, max_new_tokens=2))
+    with pytest.raises(RuntimeError, match="enter it"):
+        session.step()

@@ -1,0 +1,47 @@
+"""Generation windows: micro-batches of whole groups, and what a checkpoint keeps of them."""
+
+from pathlib import Path
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from train.window import load_window, save_window, split_by_groups
+
+
+@given(groups=st.integers(1, 6), size=st.integers(1, 5), parts=st.integers(1, 3))
+def test_every_row_is_in_one_micro_batch_and_groups_stay_together(groups: int, size: int, parts: int) -> None:
+    places = [place for place in range(groups * parts) for _ in range(size)]
+    rows = torch.arange(len(places))
+    inputs = {"places": torch.tensor(places), "rows": rows, "wide": rows[:, None] * 10, "total": torch.tensor(7)}
+    batches = split_by_groups(inputs, places, parts)
+    assert len(batches) == parts
+    assert sorted(torch.cat([batch["rows"] for batch in batches]).tolist()) == rows.tolist()
+    for batch in batches:
+        assert torch.equal(batch["wide"][:, 0], batch["rows"] * 10) and batch["total"] == 7
+        # Whole groups, each in the order in which it was sampled.
+        for start in range(0, groups * size, size):
+            group = batch["rows"][start : start + size].tolist()
+            assert group == list(range(group[0], group[0] + size)) and group[0] % size == 0
+
+
+def test_groups_change_places_by_torchs_state() -> None:
+    places = [place for place in range(32) for _ in range(2)]
+    inputs = {"rows": torch.arange(64)}
+
+    def order() -> list[int]:
+        return [row for batch in split_by_groups(inputs, places, 4) for row in batch["rows"].tolist()]
+
+    torch.manual_seed(3)
+    first = order()
+    second = order()
+    torch.manual_seed(3)
+    assert order() == first != second
+
+
+def test_a_window_is_read_back_as_it_was_by_the_process_that_wrote_it(tmp_path: Path) -> None:
+    state = {"step": 3, "processes": 2, "inputs": [{"ids": torch.arange(4), "total": torch.tensor(1.5)}]}
+    save_window(str(tmp_path), 1, state)
+    kept = load_window(str(tmp_path), 1)
+    assert kept is not None and kept["step"] == 3 and torch.equal(kept["inputs"][0]["ids"], torch.arange(4))
+    assert load_window(str(tmp_path), 0) is None
