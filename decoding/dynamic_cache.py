@@ -15,7 +15,7 @@ from decoding.drawing import draw_tokens
 from decoding.engine import Generation, Request
 from decoding.forward import SampledModel
 from decoding.row import Row
-from decoding.rows import open_rows
+from decoding.row_opening import open_rows
 from decoding.turn_ends import TurnEnds
 
 # Rows that finished are cut out of the cache once this share of the batch is done: each cut copies the cache.

@@ -47,13 +47,22 @@ def resolve_reference(reference: str) -> str:
 
 
 def last_checkpoint(run: Path) -> Path | None:
-    """The checkpoint of the highest step in a run's directory, or None when it has none."""
+    """The whole checkpoint of the highest step in a run's directory, or None when it has none."""
     folders = [
         (int(match.group(1)), folder)
         for folder in (run / RUN_CHECKPOINTS).glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name)) and (folder / "trainer_state.json").exists()
+        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name)) and _is_whole(folder)
     ]
     return max(folders)[1] if folders else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """The trainer's state is there in full: it is written last, and a process can be killed while it writes."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def adapter_base(directory: str) -> str | None:

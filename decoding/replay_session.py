@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 
 from decoding.engine import Generation, Request
+from decoding.row import fork_stream, sample_stream
 
 
 @dataclass(kw_only=True)
@@ -58,8 +59,7 @@ class ReplaySession:
         """Begins the first turn of ``request.n`` new rows; returns their numbers."""
         numbers = []
         for sample in range(request.n):
-            stream = None if request.seed is None else f"{request.seed}:{sample}"
-            row = _Text(request=request, ids=tuple(request.prompt_ids), stream=stream)
+            row = _Text(request=request, ids=tuple(request.prompt_ids), stream=sample_stream(request.seed, sample))
             row.begin_turn(request.max_new_tokens)
             numbers.append(self._add(row))
         return tuple(numbers)
@@ -98,8 +98,7 @@ class ReplaySession:
         """
         text = self._resting(row, "forked")
         _require_no_grammar(row, text, "forked")
-        stream = None if seed is None else f"fork {seed}"
-        return self._add(_Text(request=text.request, ids=text.ids, stream=stream, turns=text.turns))
+        return self._add(_Text(request=text.request, ids=text.ids, stream=fork_stream(seed), turns=text.turns))
 
     def close(self, row: int) -> None:
         """Forgets a row between two turns, or after its last.

@@ -43,7 +43,7 @@ class Row:
         """Where the cache holds them; None while the row has no room there."""
         self.matcher = matcher
         self._compile_error = compile_error
-        self._matched = 0
+        self._matched = len(self.ids)
         # Seeded with a string, which is hashed: torch's generator on the CPU would keep 32 bits of a number.
         self._random = None if stream is None else random.Random(stream)
         self._begin_turn(request.max_new_tokens)
@@ -70,15 +70,15 @@ class Row:
         self.ids.extend(token_ids)
         self._begin_turn(max_new_tokens)
 
-    def fork(self, *, number: int, stream: str | None) -> "Row":
-        """A row with the same text, between two turns, without a cache.
+    def fork(self, *, number: int, seed: int | None) -> "Row":
+        """A row with the same text, between two turns, without a cache; its random stream is its own.
 
         Raises:
             ValueError: the row is in a turn, or has a grammar.
         """
         self.require_between_turns("forked")
         self._require_no_grammar("forked")
-        row = Row(self.request, number=number, stream=stream)
+        row = Row(self.request, number=number, stream=fork_stream(seed))
         row.ids = list(self.ids)
         row.is_in_turn = False
         return row
@@ -112,8 +112,8 @@ class Row:
         It is moved here and not in ``append``, so that a limit which it meets after the last token is no error.
         """
         if self.matcher is not None and not self.matcher.is_stopped():
-            self.matcher.consume_tokens(self.turn_ids[self._matched :])
-        self._matched = len(self.ids) - self.turn_start
+            self.matcher.consume_tokens(self.ids[self._matched :])
+        self._matched = len(self.ids)
         return self.matcher
 
     def append(self, token: int, *, logprob: float, log_z: float) -> None:
@@ -134,3 +134,13 @@ class Row:
             finish=finish,
             grammar_error=self._compile_error if self.matcher is None else matcher_error(self.matcher),
         )
+
+
+def sample_stream(seed: int | None, sample: int) -> str | None:
+    """The name of the random stream of a request's ``sample``-th row; None without a seed."""
+    return None if seed is None else f"{seed}:{sample}"
+
+
+def fork_stream(seed: int | None) -> str | None:
+    """The name of the random stream of a row that was forked with a seed; None without one."""
+    return None if seed is None else f"fork {seed}"

@@ -9,13 +9,14 @@ hides what lies before the window.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
-# The capacity grows by at least this share and this many tokens: a growth copies the buffers, layer by layer.
+# The capacity goes beyond the need by this share, and by so many tokens at least: a growth copies all buffers.
 GROWTH = 0.125
 LEAST_GROWTH = 32
 
@@ -50,7 +51,7 @@ class SlotLayer(CacheLayerMixin):
         self._access = access
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Allocates the buffers. With zeros: what is masked counts 0 times, and 0 times what memory holds may be NaN."""
+        """Allocates the buffers. With zeros: what is masked counts 0 times, but 0 times old memory may be no number."""
         self.keys = self._empty(key_states)
         self.values = self._empty(value_states)
         self.is_initialized = True
@@ -58,14 +59,18 @@ class SlotLayer(CacheLayerMixin):
     def _empty(self, like: Tensor) -> Tensor:
         return like.new_zeros(self._access.slots, like.shape[1], self._access.capacity, like.shape[3])
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Writes the new states (B, heads, Q, head size) where they belong; returns all that is attended to."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         access = self._access
-        read = access.read
+        device = key_states.device  # a layer's own, where a model lies on several
+        batch, query, slot, position = (
+            index.to(device) for index in (access.batch, access.query, access.slot, access.position)
+        )
+        read = access.read if isinstance(access.read, slice) else access.read.to(device)
         for buffer, states in ((self.keys, key_states), (self.values, value_states)):
-            buffer[access.slot, :, access.position] = states[access.batch, :, access.query]
+            buffer[slot, :, position] = states[batch, :, query]
         return self.keys[:, :, : access.length][read], self.values[:, :, : access.length][read]
 
     def grow(self) -> None:
@@ -133,8 +138,8 @@ class SlotCache(Cache):
         slots = max(slots, access.slots)
         capacity = access.capacity
         if tokens > capacity:
-            step = max(LEAST_GROWTH, int(capacity * GROWTH))
-            capacity = max(tokens, min(capacity + step, most_tokens))
+            # Ahead of the need from the first time on: rows that are admitted are about to write.
+            capacity = max(tokens, min(tokens + max(LEAST_GROWTH, int(tokens * GROWTH)), most_tokens))
         if (slots, capacity) != (access.slots, access.capacity):
             access.slots, access.capacity = slots, capacity
             for layer in self.layers:

@@ -119,9 +119,7 @@ class SlotTable:
 
     def _cheapest_free_slot(self) -> int:
         """The one whose tokens cost least to read again."""
-        return min(
-            (slot for slot, row in enumerate(self._rows) if row is None), key=lambda slot: len(self._left[slot])
-        )
+        return min((slot for slot, row in enumerate(self._rows) if row is None), key=lambda slot: len(self._left[slot]))
 
     def _take(self, slot: int, row: Row) -> None:
         self._rows[slot], self._left[slot] = row, []
@@ -130,8 +128,8 @@ class SlotTable:
     def _exchange(self, first: int, second: int) -> None:
         length = max(len(self._held(first)), len(self._held(second)))
         self._cache.swap(first, second, length)
-        for entries in (self._rows, self._left):
-            entries[first], entries[second] = entries[second], entries[first]
+        self._rows[first], self._rows[second] = self._rows[second], self._rows[first]
+        self._left[first], self._left[second] = self._left[second], self._left[first]
         for slot in (first, second):
             row = self._rows[slot]
             if row is not None:

@@ -7,6 +7,7 @@ Not covered: models without a cache of transformers (XLNet, RWKV, Mamba's own), 
 """
 
 import inspect
+from collections import deque
 from collections.abc import Sequence
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,7 +21,7 @@ from decoding.lockstep import Lockstep
 from decoding.replay_session import ReplaySession
 from envs.errors import ConfigurationError
 
-# What a forward must take. Newer names of transformers stand for no older ones.
+# What a forward must take, so that rows of different length can lie side by side.
 NEEDED = ("past_key_values", "attention_mask", "position_ids")
 
 
@@ -68,13 +69,16 @@ class TransformersEngine:
             with SampledModel(self.model, self._lockstep) as model:
                 return self._sampler(model).generate(requests)
         done: dict[int, Generation] = {}
+        waiting = deque(requests)
         with self._cached_session() as session:
-            numbers = [number for request in requests for number in session.open(request)]
-            while not session.is_idle:
+            while waiting or not session.is_idle:
+                # Rows that cannot find room yet are not opened: each may come with a compiled grammar.
+                while waiting and session.row_count < self._max_batch_rows:
+                    session.open(waiting.popleft())
                 for number, generation in session.step():
                     done[number] = generation
                     session.close(number)
-        return [done[number] for number in numbers]
+        return [done[number] for number in sorted(done)]
 
     def session(self) -> CachedSession | ReplaySession:
         """A new session, without rows. One whose turns are read anew where the model's layers keep no row's text."""

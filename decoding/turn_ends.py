@@ -1,7 +1,8 @@
 """Says when a turn ends: its end-of-text tokens, its stop strings, its budget.
 
 Stop strings are looked for in text, because a tokenizer may merge their first or last character with what stands
-beside them. Decoders that put spaces between words of their own (WordPiece) are not covered.
+beside them. Not covered: decoders that put spaces of their own between words (WordPiece), and stops within bytes that
+make no text.
 """
 
 from collections import defaultdict
@@ -13,8 +14,8 @@ from decoding.engine import FinishReason
 from decoding.row import Row
 
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
-# A window of text begins this many tokens early: decoders drop the space before a first word, and bytes of a character
-# whose first ones are left out do not decode.
+# A window of text begins this many tokens early: decoders drop the space before a first word, and a character may have
+# begun in the turn before.
 MARGIN = 4
 
 
@@ -31,6 +32,7 @@ class TurnEnds:
         self._end_ids = frozenset(end_ids)
         # By the last characters of stops: whether a token, as far as it was met, may write one of them.
         self._may_complete: defaultdict[frozenset[str], dict[int, bool]] = defaultdict(dict)
+        self._whole: dict[int, bool] = {}
 
     def finish(self, row: Row) -> FinishReason | None:
         """Why the turn of ``row`` is over; None: it goes on."""
@@ -42,29 +44,49 @@ class TurnEnds:
 
     def _completes_stop(self, row: Row) -> bool:
         stops = row.request.stops
-        known = self._may_complete[frozenset(stop[-1] for stop in stops)]
-        token = row.ids[-1]
-        if token not in known:
-            # Twice, because a space before the first would be dropped. The last byte of a character does not decode.
-            text = self._decode([token, token])
-            known[token] = UNDECODED in text or any(stop[-1] in text for stop in stops)
-        if not known[token]:
+        if not self._may_write_one_of(row.ids[-1], frozenset(stop[-1] for stop in stops)):
             return False
         # A stop is at most as many tokens as it has bytes, so the tail of the text is enough to look at.
         longest = max(len(stop.encode(errors="surrogatepass")) for stop in stops)
         start = max(0, row.turn_start - MARGIN, len(row.ids) - longest - MARGIN)
+        # From within a character, decoders of bytes show nothing of what follows, up to the next piece that is none.
+        while start > 0 and not self._is_whole(row.ids[start]):
+            start -= 1
         text = self._decode(row.ids[start:])
         begin = self._turn_begin(row, start)
         return any(text.find(stop, begin) >= 0 for stop in stops)
 
+    def _may_write_one_of(self, token: int, characters: frozenset[str]) -> bool:
+        known = self._may_complete[characters]
+        if token not in known:
+            # Twice, because a space before the first would be dropped.
+            text = self._decode([token, token])
+            # The last byte of a character alone does not decode.
+            has_bytes = UNDECODED in text and not all(character.isascii() for character in characters)
+            known[token] = has_bytes or any(character in text for character in characters)
+        return known[token]
+
+    def _is_whole(self, token: int) -> bool:
+        """Whether a token neither begins nor ends within a character."""
+        if token not in self._whole:
+            self._whole[token] = UNDECODED not in self._decode([token])
+        return self._whole[token]
+
     def _turn_begin(self, row: Row, start: int) -> int:
-        """The index of the turn's first character in the text from ``ids[start]`` on."""
+        """The index of the turn's first character in the text from ``ids[start]`` on.
+
+        A character that was begun before the turn, and is completed in it, is none of the turn's.
+        """
         if start >= row.turn_start:
             return 0
+        whole = row.turn_start
+        while (settled := self._decode(row.ids[start:whole])).endswith(UNDECODED):
+            whole -= 1
+        if whole == row.turn_start:
+            return len(settled)
         before = self._decode(row.ids[start : row.turn_start])
-        # A character that was begun before the turn, and is perhaps completed in it, is none of the turn's.
-        whole = before.rstrip(UNDECODED)
-        return len(whole) + (whole != before)
+        more = before[len(settled) :].rstrip(UNDECODED) if before.startswith(settled) else ""
+        return len(settled) + len(more) + 1
 
     def _decode(self, ids: list[int]) -> str:
         # The clean-up that some tokenizers ask for would take the space out of " ," also inside a string.

@@ -86,10 +86,12 @@ class RunRecorder(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if not state.is_world_process_zero or not logs or "reward" not in logs:
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
             return
         numbers = {name: value for name, value in logs.items() if not _is_nan(value)}
         _append(self._directory.metrics, {"step": state.global_step, **numbers})
+        if "reward" not in logs:  # a step that learned from rollouts of an earlier one
+            return
         assert self.trainer is not None
         chosen = random.Random(state.global_step).sample(
             self.trainer.latest, min(self._transcripts, len(self.trainer.latest))

@@ -43,7 +43,7 @@ def _logged(
                 if value is not None:
                     log_metric(f"rewards/{part}", value)
             log_metric("unjudged", float(one.score.value is None))
-            log_metric("truncated", float(one.rollout.verdict.is_truncated))
+            log_metric("truncated", float(one.rollout.transcript.is_truncated))
         return [pays(one.score) for one in scored]
 
     return _named(name, reward)

@@ -87,7 +87,6 @@ class StructuredGRPOTrainer(GRPOTrainer):
         self._tasks = list(tasks)
         self._rollout = rollout
         self._credit = credit
-        # TRL takes every completion for truncated that ends with another token than end-of-text.
         self._masks_truncated, args.mask_truncated_completions = args.mask_truncated_completions, False
         self._places: list[int] = []  # of the tasks of the batch, row by row
         self._copy = GenerationCopy(rollout.device) if rollout.device is not None else None
@@ -167,12 +166,22 @@ class StructuredGRPOTrainer(GRPOTrainer):
         return output
 
     def _tell_truncated(self, output: dict[str, Any]) -> None:
-        """Which completions a budget cut off: logged, and left out of the loss where the configuration says so."""
-        is_truncated = torch.tensor(
-            [one.rollout.verdict.is_truncated for one in self.latest], device=self.accelerator.device
-        )
-        share = self.accelerator.gather(is_truncated).float().mean().item()
-        self._metrics["train"]["completions/clipped_ratio"][-1] = share
+        """Which completions a budget cut off: logged, and left out of the loss where the configuration says so.
+
+        TRL takes every completion for truncated that ends with another token than end-of-text.
+        """
+        device = self.accelerator.device
+        is_truncated = torch.tensor([one.rollout.transcript.is_truncated for one in self.latest], device=device)
+        lengths = torch.tensor([sum(one.rollout.env_mask) for one in self.latest], device=device)
+        all_truncated, all_lengths = self.accelerator.gather(is_truncated), self.accelerator.gather(lengths)
+        whole = all_lengths[~all_truncated].float().tolist() or [0.0]
+        for name, value in {
+            "clipped_ratio": all_truncated.float().mean().item(),
+            "mean_terminated_length": sum(whole) / len(whole),
+            "min_terminated_length": min(whole),
+            "max_terminated_length": max(whole),
+        }.items():
+            self._metrics["train"][f"completions/{name}"][-1] = value
         if self._masks_truncated:
             output["completion_mask"] = output["completion_mask"] * (~is_truncated)[:, None]
             trained = (output["completion_mask"] * output["tool_mask"]).sum()

@@ -98,8 +98,9 @@ def enable_flex(causal: PreTrainedModel) -> str | None:
 
 
 def disable_flex(causal: PreTrainedModel) -> None:
-    """Undoes ``enable_flex``."""
-    causal.set_attn_implementation("sdpa")
+    """Undoes ``enable_flex``, where it did anything."""
+    if skips_unseen(causal):
+        causal.set_attn_implementation("sdpa")
 
 
 def probe_flex(heads: int, head_width: int, dtype: torch.dtype, device: torch.device) -> str | None:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from accelerate.state import PartialState
-from accelerate.utils import extract_model_from_parallel, gather_object
+from accelerate.utils import extract_model_from_parallel, gather_object, is_compiled_module
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
@@ -110,25 +110,21 @@ class PrefixTreeScorer:
         """
         causal = causal_model(model)
         if causal not in self._reasons:
-            # One process that decides otherwise would wait for the others in another forward.
-            found = [one for one in gather_object([self._examine(rows, model, causal, device)]) if one is not None]
-            self._reasons[causal] = found[0] if found else None
-            if found and PartialState().is_main_process:
-                logger.warning("prefix trees are not used for the update of this model: %s", found[0])
+            self._reasons[causal] = reason = self._examine(rows, model, causal, device)
+            if reason is not None and PartialState().is_main_process:
+                logger.warning("prefix trees are not used for the update of this model: %s", reason)
         return self._reasons[causal]
 
     def _examine(self, rows: RowScorer, model: nn.Module, causal: PreTrainedModel, device: torch.device) -> str | None:
-        inner = extract_model_from_parallel(model)
-        if isinstance(inner, PeftModel) and inner.active_peft_config.is_prompt_learning:
-            return "its adapter puts tokens of its own before each row"
-        reason = unsupported_attention(causal)
+        reason = _agreed(_unsupported(model) or unsupported_attention(causal))
         if reason is not None:
             return reason
-        if self._allow_flex and device.type == "cuda" and enable_flex(causal) is None:
-            if self._disagreement(rows, model, causal, device) is None:
+        if self._allow_flex and device.type == "cuda":
+            is_enabled = _agreed(enable_flex(causal)) is None
+            if is_enabled and _agreed(self._disagreement(rows, model, causal, device)) is None:
                 return None
             disable_flex(causal)
-        return self._disagreement(rows, model, causal, device)
+        return _agreed(self._disagreement(rows, model, causal, device))
 
     def _disagreement(
         self, rows: RowScorer, model: nn.Module, causal: PreTrainedModel, device: torch.device
@@ -151,6 +147,21 @@ class PrefixTreeScorer:
         return (
             f"its log-probabilities differ by {difference:.2g} from those of plain rows (at most {tolerance} expected)"
         )
+
+
+def _agreed(reason: str | None) -> str | None:
+    """The first reason of any process: one that went on alone would wait for the others in a forward of its own."""
+    return next((one for one in gather_object([reason]) if one is not None), None)
+
+
+def _unsupported(model: nn.Module) -> str | None:
+    """Why a model cannot go through trees for what it is wrapped in."""
+    inner = extract_model_from_parallel(model)
+    if is_compiled_module(inner):
+        return "it is compiled, and then no hook can stand between its layers and its head"
+    if isinstance(inner, PeftModel) and inner.active_peft_config.is_prompt_learning:
+        return "its adapter puts tokens of its own before each row"
+    return None
 
 
 def _two_branches(vocabulary: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, int]:

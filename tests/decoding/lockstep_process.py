@@ -1,8 +1,10 @@
-"""One of two processes whose model needs both for each forward: run by ``test_lockstep.py`` with rank and store."""
+"""Two processes whose model needs both for each forward: run by ``test_lockstep.py`` with a folder for reports."""
 
 import datetime
 import json
+import multiprocessing
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,9 +62,10 @@ def converse(engine: TransformersEngine, *, rows: int, turns: int, seed: int) ->
     return made
 
 
-def main(rank: int, store: str) -> None:
+def run(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=datetime.timedelta(seconds=20)
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=datetime.timedelta(seconds=20)
     )
     report: dict[str, dict[str, int]] = {}
     for kind in CONFIGS:
@@ -74,9 +77,19 @@ def main(rank: int, store: str) -> None:
         made += len(engine.generate([request] if rank else []))
         report[kind] = {"turns": made, "forwards": len(forwards)}
     dist.destroy_process_group()
-    print(json.dumps(report))
+    (folder / f"{rank}.json").write_text(json.dumps(report))
+
+
+def main(folder: Path) -> int:
+    # Forked after the imports, which are most of what this costs, and before torch has computed anything.
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=run, args=(rank, folder)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return max(abs(process.exitcode or 0) for process in processes)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main(int(sys.argv[1]), sys.argv[2])
+    sys.exit(main(Path(sys.argv[1])))

@@ -19,21 +19,11 @@ ROOT = Path(__file__).parents[2]
 def test_two_processes_with_ragged_turns_make_as_many_forwards(tmp_path: Path) -> None:
     script = Path(__file__).with_name("lockstep_process.py")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(tmp_path / "store")],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    try:
-        outputs = [process.communicate(timeout=90) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    for process, (_, errors) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, errors
-    first, second = (json.loads(output.splitlines()[-1]) for output, _ in outputs)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     for kind in ("cached", "replayed"):
         assert first[kind]["forwards"] == second[kind]["forwards"] >= 15
         assert first[kind]["turns"] != second[kind]["turns"]

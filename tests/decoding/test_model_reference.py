@@ -43,7 +43,9 @@ def run(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         (folder / "config.json").touch()
         if step < 120:
-            (folder / "trainer_state.json").touch()
+            (folder / "trainer_state.json").write_text("{}")
+        else:  # killed while it was written
+            (folder / "trainer_state.json").write_text('{"epoch": 0.5, "glo')
     (tmp_path / "run" / "checkpoints" / "checkpoint-best").mkdir()
     return tmp_path / "run"
 
@@ -111,7 +113,7 @@ def test_the_last_checkpoint_is_the_highest_whole_one(run: Path, tmp_path: Path)
         folder = tmp_path / f"run of {step}" / "checkpoints"
         for other in (9, step, 1):
             (folder / f"checkpoint-{other}").mkdir(parents=True)
-            (folder / f"checkpoint-{other}" / "trainer_state.json").touch()
+            (folder / f"checkpoint-{other}" / "trainer_state.json").write_text("{}")
         assert last_checkpoint(folder.parent) == folder / f"checkpoint-{max(9, step)}"
 
 

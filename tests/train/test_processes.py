@@ -1,4 +1,4 @@
-"""Real processes: two of them under DeepSpeed ZeRO-2 over gloo, and one that is killed with SIGKILL."""
+"""Real processes: two of them under DeepSpeed ZeRO-2 and ZeRO-3 over gloo, and one that is killed with SIGKILL."""
 
 import json
 import os
@@ -60,10 +60,40 @@ def test_two_processes_train_under_zero_2_and_resume_from_their_checkpoint(
 
 
 @pytest.mark.slow
+def test_processes_whose_turns_differ_keep_step_under_zero_3(
+    small_arguments: Arguments, tagging_model: Path, tmp_path: Path
+) -> None:
+    tags = "{reasoning: null, step: intermediate_sql, observation: result, answer: final_sql}"
+    flags = [
+        "--model.reference", str(tagging_model), "--trainer.max_steps", "1", "--trainer.save_steps", "10",
+        "--environment.options", f"{{tags: {tags}, observation_tokens: 32, max_steps: 3}}",
+        "--reward.parts", "{answered: {weight: 1}, tag_share: {weight: 1}}", "--heldout.metrics", "[answered]",
+        "--heldout.decodings", "{free: {temperature: 1.0}}", "--heldout.max_new_tokens", "100",
+        "--trainer.max_completion_length", "100", "--rollout.branching", "2", "--rollout.refill", "1",
+    ]  # fmt: skip
+
+    def launch(name: str, *more: str) -> dict[str, float]:
+        accelerate = [sys.executable, "-m", "accelerate.commands.launch"]
+        config = ["--config_file", "configs/accelerate/zero3_cpu.yaml"]
+        command = [*accelerate, *config, "train/grpo.py", *small_arguments("sql.yaml", *flags, *more, name=name)]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads((tmp_path / "runs" / name / "metrics.jsonl").read_text())
+
+    # Without gathering the weights first, each forward of one process needs the other.
+    apart = launch("apart", "--trainer.ds3_gather_for_generation", "false")
+    gathered = launch("gathered")
+    assert apart["rollouts/observations"] > 0 and apart["completions/max_length"] > apart["completions/min_length"]
+    for curve in ("reward", "num_tokens", "rollouts/observations", "loss", "entropy"):
+        assert apart[curve] == pytest.approx(gathered[curve], rel=1e-4), curve
+
+
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_it_had_not_been(
     small_arguments: Arguments, train: Callable[..., Path], tmp_path: Path
 ) -> None:
-    flags = ["--trainer.max_steps", "40", "--trainer.save_steps", "5"]
+    # Rollouts are used twice, over two steps: every other checkpoint is in the midst of them.
+    flags = ["--trainer.max_steps", "40", "--trainer.save_steps", "5", "--trainer.num_iterations", "2"]
     straight = train("json.yaml", *flags, name="straight")
     killed = tmp_path / "runs" / "killed"
     command = [sys.executable, "train/grpo.py", *small_arguments("json.yaml", *flags, name="killed")]
@@ -71,7 +101,8 @@ def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_it_had_not_been(
         command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
-    while not (killed / "checkpoints" / "checkpoint-10").exists():
+    # As soon as it begins to write one.
+    while not (killed / "checkpoints" / "checkpoint-15").exists():
         assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)

@@ -22,10 +22,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def train_steps(train: Train, tagging_model: Path) -> Train:
     """Returns a function of (more flags, name) that trains on SQL with steps, and returns the run's directory."""
 
-    def run(*more: str, name: str = "run") -> Path:
-        options = f"{{tags: {TAGS}, observation_tokens: 32, sample_values: 0, max_steps: 3}}"
+    def run(*more: str, config: str = "sql.yaml", name: str = "run") -> Path:
+        options = f"{{tags: {TAGS}, observation_tokens: 32, max_steps: 3}}"
         return train(
-            "sql.yaml", "--model.reference", str(tagging_model), "--environment.options", options,
+            config, "--model.reference", str(tagging_model), "--environment.options", options,
             "--reward.parts", "{answered: {weight: 1}, tag_share: {weight: 1}}", "--heldout.metrics", "[answered]",
             "--heldout.decodings", "{free: {temperature: 1.0}}", "--heldout.max_new_tokens", "120",
             "--trainer.max_completion_length", "120", "--tracking.transcripts", "8", *more, name=name,
@@ -34,8 +34,9 @@ def train_steps(train: Train, tagging_model: Path) -> Train:
     return run
 
 
-def test_the_environment_answers_within_training_rollouts(train_steps: Train) -> None:
-    run = train_steps()
+@pytest.mark.parametrize("config", ["sql.yaml", "json.yaml", "math.yaml"])
+def test_the_environment_answers_within_training_rollouts(train_steps: Train, config: str) -> None:
+    run = train_steps(config=config)
     steps = lines(run / "metrics.jsonl")
     assert all(step["rollouts/observations"] > 0 and not math.isnan(step["loss"]) for step in steps)
     # A completion that ends at the closing tag of its answer is whole, whatever its last token is.

@@ -2,8 +2,10 @@
 
 import inspect
 
+from transformers import Trainer
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
+from trl.trainer.utils import split_tensor_dict
 
 
 def parameters(function: object) -> list[str]:
@@ -60,3 +62,46 @@ def test_every_refused_field_exists() -> None:
 
     known = set(GRPOConfig.__dataclass_fields__)
     assert set(REFUSED_TRAINER_FIELDS) <= known
+
+
+def test_log_probabilities_come_from_one_method_with_these_arguments() -> None:
+    names = parameters(GRPOTrainer._get_per_token_logps_and_entropies)
+    assert names[:8] == [
+        "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy",
+        "compute_aux_loss",
+    ]  # fmt: skip
+    assert "per_token_logps, entropies, aux_loss = self._get" in inspect.getsource(GRPOTrainer._compute_loss)
+
+
+def test_a_window_is_kept_as_a_list_of_micro_batches_and_counted_in_steps() -> None:
+    source = inspect.getsource(GRPOTrainer._prepare_inputs)
+    assert "self._buffered_inputs[self._step % self.args.steps_per_generation]" in source
+    assert "generate_every = self.args.steps_per_generation * self.num_iterations" in source
+    assert "self._step += 1" in inspect.getsource(GRPOTrainer.training_step)
+    assert parameters(split_tensor_dict) == ["tensor_dict", "num_chunks"]
+
+
+def test_advantages_may_be_given_token_by_token_and_masks_are_read_from_the_inputs() -> None:
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    assert "if advantages.dim() == 1:" in source
+    assert 'completion_mask if "tool_mask" not in inputs else completion_mask * inputs["tool_mask"]' in source
+    assert 'inputs["num_items_in_batch"].clamp(min=1.0)' in source
+
+
+def test_curves_of_truncation_that_are_replaced_exist() -> None:
+    source = inspect.getsource(GRPOTrainer._generate)
+    for name in ("clipped_ratio", "mean_terminated_length", "min_terminated_length", "max_terminated_length"):
+        assert f'self._metrics[mode]["completions/{name}"].append(' in source
+
+
+def test_checkpoints_save_the_random_state_of_each_process_before_the_state_of_the_trainer() -> None:
+    source = inspect.getsource(Trainer._save_checkpoint)
+    assert source.index("self._save_rng_state(output_dir)") < source.index("self.state.save_to_json(")
+    assert parameters(Trainer._save_rng_state) == ["self", "output_dir"]
+    assert parameters(Trainer._load_rng_state) == ["self", "checkpoint"]
+    assert "self._load_rng_state(resume_from_checkpoint)" in inspect.getsource(Trainer._run_epoch)
+
+
+def test_the_adaptive_entropy_bonus_keeps_its_state_in_these_places() -> None:
+    source = inspect.getsource(GRPOTrainer._load_optimizer_and_scheduler)
+    assert "self.entropy_coef" in source and "self._last_world_entropy" in source

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerBase
 
 from decoding.engine import Request
 from decoding.grammars import GrammarError, shared_compiler
-from decoding.row import Row
+from decoding.row import Row, sample_stream
 
 
 def open_rows(
@@ -31,17 +31,6 @@ def open_rows(
                 matcher = shared_compiler(tokenizer, end_ids=end_ids).matcher(request.grammar)
             except GrammarError as error:
                 compile_error = str(error)
-        stream = None if request.seed is None else f"{request.seed}:{sample}"
-        rows.append(
-            Row(request, number=first + sample, stream=stream, matcher=matcher, compile_error=compile_error)
-        )
+        stream = sample_stream(request.seed, sample)
+        rows.append(Row(request, number=first + sample, stream=stream, matcher=matcher, compile_error=compile_error))
     return rows
-
-
-def fork_row(row: Row, *, number: int, seed: int | None) -> Row:
-    """A row with the same text as ``row``, between two turns, with a random stream of its own.
-
-    Raises:
-        ValueError: the row is in a turn, or has a grammar.
-    """
-    return row.fork(number=number, stream=None if seed is None else f"fork {seed}")

