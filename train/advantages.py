@@ -30,7 +30,7 @@ class CreditConfig:
     """``group``: each rollout against its group, all its tokens alike. ``siblings``: each branch of a tree against its
     own siblings, summed along the path (needs rollout.branching from 2)."""
     plan_weight: float = 1.0
-    """Factor on the advantages of the tokens up to the end of the plan (E2C's lambda; needs tags.plan)."""
+    """Factor on the advantages of the tokens before the plan's closing tag (E2C's lambda; needs tags.plan)."""
 
     def require(self, environment: Environment[Any], *, branching: int, scale_rewards: str, normalization: str) -> None:
         """Checks that what is asked for has a meaning.
@@ -111,14 +111,15 @@ def _sibling_rows(group: ScoredGroup, *, scales: bool) -> list[list[float]]:
 
 
 def _plan_end(scored: ScoredRollout, tags: Tags, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The number of completion tokens up to the closing tag of the first plan, that included; None without a plan."""
+    """The number of completion tokens before the closing tag of the first plan; None without a plan."""
     transcript = scored.rollout.transcript
     turns = [segment.text for segment in transcript.segments if segment.author == "model"]
     walk = TagWalk.over(turns, names=tags.names(), reasoning=tags.reasoning, step=tags.step)
     end = next((block.end for block in walk.blocks if block.name == tags.plan), None)
     if end is None:
         return None
-    return token_of_character(tokenizer, scored.rollout.completion_ids, _with_observations(transcript, end))
+    closing = _with_observations(transcript, end) - len(f"</{tags.plan}>")
+    return token_of_character(tokenizer, scored.rollout.completion_ids, closing)
 
 
 def _with_observations(transcript: Transcript, character: int) -> int:

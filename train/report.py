@@ -112,6 +112,8 @@ Means with 95 % intervals (Wilson for rates, bootstrap otherwise), on the same t
 
 def _steps_table(metrics: list[dict[str, Any]], parts: list[str]) -> str:
     """About a dozen steps, evenly spread, the last one included."""
+    # Steps that learned from rollouts of an earlier one have no reward of their own.
+    metrics = [line for line in metrics if line.get("reward") is not None]
     if not metrics:
         return "No step was logged."
     stride = max(1, len(metrics) // SHOWN_STEPS)
