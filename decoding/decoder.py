@@ -98,13 +98,13 @@ def require_turns(environment: Environment[Any], budgets: Budgets, *, with_gramm
     """Checks that episodes of an environment can be decoded.
 
     Raises:
-        ConfigurationError: the budgets have no room for a step that is answered, or a grammar is asked for where one is.
+        ConfigurationError: the budgets have no room for a step and its answer, or a grammar is asked for beside steps.
     """
     budgets.require_room(environment)
     if environment.stops and with_grammar:
         raise ConfigurationError(
-            f"environment '{environment.name}' answers between turns ({', '.join(environment.stops)}): it has no grammar"
-            " for the whole of an episode; decode freely, or leave tags.observation out"
+            f"environment '{environment.name}' answers between turns ({', '.join(environment.stops)}): it has no"
+            " grammar for the whole of an episode; decode freely, or leave tags.observation out"
         )
 
 

@@ -116,7 +116,7 @@ class PrefixTreeScorer:
         return self._reasons[causal]
 
     def _examine(self, rows: RowScorer, model: nn.Module, causal: PreTrainedModel, device: torch.device) -> str | None:
-        reason = _agreed(_unsupported(model) or unsupported_attention(causal))
+        reason = _agreed(_unsupported(model, causal) or unsupported_attention(causal))
         if reason is not None:
             return reason
         if self._allow_flex and device.type == "cuda":
@@ -154,8 +154,10 @@ def _agreed(reason: str | None) -> str | None:
     return next((one for one in gather_object([reason]) if one is not None), None)
 
 
-def _unsupported(model: nn.Module) -> str | None:
-    """Why a model cannot go through trees for what it is wrapped in."""
+def _unsupported(model: nn.Module, causal: PreTrainedModel) -> str | None:
+    """Why a model cannot go through trees, apart from its attention."""
+    if getattr(causal.config.get_text_config(), "output_router_logits", False):
+        return "its load-balancing loss counts tokens row by row"
     inner = extract_model_from_parallel(model)
     if is_compiled_module(inner):
         return "it is compiled, and then no hook can stand between its layers and its head"

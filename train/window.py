@@ -1,8 +1,8 @@
 """The generation window: rollouts that several optimiser steps learn from, kept whole between them and in checkpoints.
 
-TRL makes rollouts for ``steps_per_generation`` micro-batches at once and uses them ``num_iterations`` times. It shuffles
-them row by row; here the groups stay together, so that a micro-batch shares its prompts (``train.prefix_tree``). And it
-forgets them when a run is resumed in the midst of a window; here a checkpoint keeps what is left of them.
+TRL makes rollouts for ``steps_per_generation`` micro-batches at once and uses them ``num_iterations`` times. It
+shuffles them row by row; here groups stay together, so that a micro-batch shares its prompts (``train.prefix_tree``).
+And it forgets them when a run is resumed in the midst of a window; here a checkpoint keeps what is left of them.
 """
 
 from collections.abc import Sequence

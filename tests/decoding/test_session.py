@@ -1,9 +1,7 @@
 """Sessions: what is written in many turns of ragged rows is what the model alone would have written of each text."""
 
 import random
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,19 +109,6 @@ def assert_turns_are_the_models(model: Any, turns: list[Turn], forward: Any, tol
         assert torch.allclose(torch.tensor(turn.generation.logprobs), expected, atol=tolerance)
 
 
-@contextmanager
-def tokens_read(model: Any) -> Iterator[list[int]]:
-    """The number of tokens of each forward, padding counted."""
-    counts: list[int] = []
-
-    def count(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
-        counts.append(options["input_ids"].numel())
-
-    handle = model.register_forward_pre_hook(count, with_kwargs=True)
-    yield counts
-    handle.remove()
-
-
 def run_turn(session: Any) -> dict[int, Generation]:
     """All pending turns, to their end."""
     done: dict[int, Generation] = {}
@@ -195,73 +180,6 @@ def test_what_rows_draw_does_not_depend_on_the_room_that_they_have(model: Any, t
     wide = draw(64)
     assert len(wide) == 9 and all(len(turns) == 3 for turns in wide.values())
     assert draw(2) == draw(5) == wide
-
-
-def test_a_turn_reads_its_observation_alone(model: Any, tokenizer: Any) -> None:
-    engine = TransformersEngine(model, tokenizer)
-    request = Request(prompt_ids=PROMPT * 6, max_new_tokens=3, n=4, seed=0)
-    with tokens_read(model) as counts, engine.session() as session:
-        session.open(request)
-        (first,) = {len(one.token_ids) for one in run_turn(session).values()}
-        # The prompt but its last token once, then a token a row and step.
-        assert (first, counts) == (3, [len(request.prompt_ids) - 1, 4, 4, 4])
-        counts.clear()
-        for row in range(4):
-            session.extend(row, [30, 31, 32, 33], max_new_tokens=2)
-        run_turn(session)
-        # The token that was drawn last has not been read yet, and the observation's last is read with the step.
-        assert counts == [4 * 4, 4, 4]
-        counts.clear()
-        forks = [session.fork(row, seed=row) for row in range(4)]
-        for row in forks:
-            session.extend(row, [40], max_new_tokens=1)
-        run_turn(session)
-        assert counts == [4 * 1, 4]
-
-
-def test_a_prompt_is_read_once_though_its_rows_do_not_all_find_room(model: Any, tokenizer: Any) -> None:
-    engine = TransformersEngine(model, tokenizer, max_batch_rows=2)
-    requests = [Request(prompt_ids=[one, *PROMPT * 6], max_new_tokens=3, n=6, seed=0) for one in (20, 21)]
-    with tokens_read(model) as counts:
-        engine.generate(requests)
-    assert [count for count in counts if count > 2] == [len(requests[0].prompt_ids) - 1] * 2
-
-
-def test_prompts_that_begin_alike_share_what_was_read(model: Any, tokenizer: Any, forward_logprobs: Any) -> None:
-    engine = TransformersEngine(model, tokenizer)
-    with tokens_read(model) as counts, engine.session() as session:
-        session.open(Request(prompt_ids=PROMPT, max_new_tokens=2, seed=0))
-        session.step()
-        counts.clear()
-        prompt = [*PROMPT[:5], 20, 21, 22]
-        (row,) = session.open(Request(prompt_ids=prompt, max_new_tokens=4, seed=1))
-        generation = run_turn(session)[row]
-    assert counts[0] == len([20, 21])
-    expected = forward_logprobs(model.eval(), prompt, generation.token_ids, 1.0)
-    assert torch.allclose(torch.tensor(generation.logprobs), expected, atol=1e-4)
-
-
-def test_rows_that_rest_make_room_where_nothing_else_would_decode(model: Any, tokenizer: Any) -> None:
-    with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
-        session.open(Request(prompt_ids=PROMPT, max_new_tokens=2, n=5, seed=0))
-        done = run_turn(session)  # none is closed
-        assert sorted(done) == [0, 1, 2, 3, 4]
-        for row in done:
-            session.extend(row, [20], max_new_tokens=2)
-        assert sorted(run_turn(session)) == [0, 1, 2, 3, 4]
-
-
-def test_rows_that_rest_keep_their_room_while_others_decode(model: Any, tokenizer: Any) -> None:
-    with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
-        (short,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=1, seed=0))
-        session.open(Request(prompt_ids=PROMPT[:3], max_new_tokens=6, seed=0))
-        session.open(Request(prompt_ids=PROMPT * 3, max_new_tokens=1, seed=0))
-        assert [row for row, _ in session.step()] == [short]
-        with tokens_read(model) as counts:
-            session.step()
-            session.extend(short, [20, 21], max_new_tokens=4)
-            session.step()
-        assert counts == [1, 2, 2]
 
 
 def test_a_random_stream_goes_on_in_the_next_turn(model: Any, tokenizer: Any) -> None:
@@ -366,22 +284,6 @@ def test_what_a_row_cannot_do_now_is_an_error_of_the_caller(model: Any, tokenize
                 act()
 
 
-def test_nothing_is_held_once_all_rows_are_closed(model: Any, tokenizer: Any) -> None:
-    with TransformersEngine(model, tokenizer).session() as session:
-        for _ in range(2):
-            rows = session.open(Request(prompt_ids=PROMPT, max_new_tokens=3, n=2, seed=0))
-            run_turn(session)
-            buffers = [weakref.ref(layer.keys) for layer in session._cache.layers]
-            session.close(rows[0])
-            assert len(buffers) == 2 and all(buffer() is not None for buffer in buffers)
-            session.close(rows[1])
-            assert all(buffer() is None for buffer in buffers)
-        session.open(Request(prompt_ids=PROMPT, max_new_tokens=3, n=2, seed=0))
-        session.step()
-        buffers = [weakref.ref(layer.keys) for layer in session._cache.layers]
-    assert all(buffer() is None for buffer in buffers)
-
-
 def test_a_session_leaves_the_model_as_it_was(model: Any, tokenizer: Any) -> None:
     model.train()
     model.model.layers[0].eval()  # a frozen part
@@ -401,3 +303,24 @@ def test_a_session_that_was_not_entered_makes_nothing(model: Any, tokenizer: Any
     session.open(Request(prompt_ids=PROMPT, max_new_tokens=2))
     with pytest.raises(RuntimeError, match="enter it"):
         session.step()
+
+
+def test_a_replayed_turn_is_a_request_with_all_that_was_said_and_a_seed_of_its_own() -> None:
+    asked: list[Request] = []
+
+    def generate(requests: Sequence[Request]) -> list[Generation]:
+        asked.extend(requests)
+        return [Generation(token_ids=(50,), logprobs=(-1.0,), log_z=None, finish="length") for _ in requests]
+
+    for _ in range(2):
+        with ReplaySession(generate) as session:
+            session.open(Request(prompt_ids=PROMPT, max_new_tokens=1, n=2, seed=3, stops=("x",), temperature=0.5))
+            assert [row for row, _ in session.step()] == [0, 1]
+            session.extend(1, [20, 21], max_new_tokens=7)
+            session.step()
+    assert asked[:3] == asked[3:]
+    first, second, later = asked[:3]
+    assert len({request.seed for request in asked}) == 3
+    assert first.prompt_ids == second.prompt_ids == tuple(PROMPT)
+    assert (later.prompt_ids, later.max_new_tokens) == ((*PROMPT, 50, 20, 21), 7)
+    assert all((one.n, one.stops, one.temperature) == (1, ("x",), 0.5) for one in asked)

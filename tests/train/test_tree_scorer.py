@@ -90,6 +90,12 @@ def test_an_adapter_of_virtual_tokens_goes_row_by_row() -> None:
     assert reason_of(adapted) == "its adapter puts tokens of its own before each row"
 
 
+def test_a_mixture_of_experts_that_balances_its_load_goes_row_by_row() -> None:
+    model = wide_model("llama")
+    model.config.output_router_logits = True
+    assert reason_of(model) == "its load-balancing loss counts tokens row by row"
+
+
 def test_a_compiled_model_goes_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree_scorer, "is_compiled_module", lambda model: True)  # compiling one takes seconds
     assert "it is compiled" in str(reason_of(wide_model("llama")))
