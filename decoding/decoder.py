@@ -18,6 +18,7 @@ from decoding.engine import Engine, Request
 from decoding.episode import Episode
 from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Group, Ledger, Rollout
+from decoding.token_text import encode_text
 from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.task import Task
@@ -159,11 +160,13 @@ def require_window(
     max_new_tokens: int,
     window: int | None,
 ) -> None:
-    """Checks that every prompt and its answer fit the model's window.
+    """Checks that every prompt and its answer fit the model's window, and that the tokenizer can write observations.
 
     Raises:
-        ConfigurationError: one does not; names the task with the longest prompt.
+        ConfigurationError: one does not fit (names the task with the longest prompt), or the tokenizer cannot.
     """
+    if environment.stops:
+        encode_text(tokenizer, "")
     if window is None or not tasks:
         return
     lengths = [(len(prompt_ids(tokenizer, environment, task)), task.id) for task in tasks]

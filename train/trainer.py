@@ -106,6 +106,7 @@ class StructuredGRPOTrainer(GRPOTrainer):
         )
         self._scorer = PrefixTreeScorer(self.accelerator.autocast) if prefix_tree else None
         self._lockstep = ProcessLockstep(device=self.accelerator.device) if _forwards_are_shared(self) else None
+        TransformersEngine(model, tokenizer)  # a model that cannot generate is an error now, not at the first batch
         rollout.require(
             environment,
             budgets=self._budgets,

@@ -11,7 +11,8 @@ from envs.transcript import Transcript
 from envs.verdict import Verdict
 from rewards.composite import Composite
 from rewards.configuration import PartConfig, RewardConfig
-from train.trainer import ScoredRollout, _reason, _reward_functions
+from train.reward_functions import reward_functions, unjudged_reason
+from train.rollouts import ScoredRollout
 
 PARTS = {"valid": PartConfig(weight=1.0), "content": PartConfig(weight=3.0, gate="valid")}
 COMPOSITE = Composite(JsonEnvironment(), RewardConfig(parts=PARTS))
@@ -35,7 +36,7 @@ def scored(verdict: Verdict) -> ScoredRollout:
 
 def test_each_part_is_a_curve_and_what_was_not_judged_is_in_none() -> None:
     logged: dict[str, list[float]] = defaultdict(list)
-    (reward,) = _reward_functions(COMPOSITE, "sum")
+    (reward,) = reward_functions(COMPOSITE, "sum")
     answers = [scored(verdict) for verdict in (RIGHT, HALF, JsonVerdict(unjudged="deadline"))]
     assert reward(scored=answers, log_metric=lambda name, value: logged[name].append(value)) == [1.0, 0.625, None]
     assert (mean(logged["rewards/valid"]), mean(logged["rewards/content"])) == (1.0, 0.75)
@@ -43,7 +44,7 @@ def test_each_part_is_a_curve_and_what_was_not_judged_is_in_none() -> None:
 
 
 def test_parts_that_are_normalised_apart_are_functions_that_pay_behind_their_gates() -> None:
-    valid, content = _reward_functions(COMPOSITE, "parts")
+    valid, content = reward_functions(COMPOSITE, "parts")
     answers = [scored(verdict) for verdict in (HALF, JsonVerdict(answer="x", f1=1.0), JsonVerdict(unjudged="deadline"))]
     assert (valid.__name__, content.__name__) == ("valid", "content")
     assert valid(scored=answers, log_metric=lambda name, value: None) == [1.0, 0.0, None]
@@ -51,6 +52,6 @@ def test_parts_that_are_normalised_apart_are_functions_that_pay_behind_their_gat
 
 
 def test_the_reason_names_what_the_judge_said_or_the_part_that_says_nothing() -> None:
-    assert _reason(scored(RIGHT)) is None
-    assert _reason(scored(JsonVerdict(unjudged="database: 'a' is locked"))) == "database"
-    assert _reason(scored(JsonVerdict(answer="x", is_valid=True))) == "part content"
+    assert unjudged_reason(scored(RIGHT)) is None
+    assert unjudged_reason(scored(JsonVerdict(unjudged="database: 'a' is locked"))) == "database"
+    assert unjudged_reason(scored(JsonVerdict(answer="x", is_valid=True))) == "part content"
