@@ -1,7 +1,7 @@
 """Attention masks for a forward in which each query sees any set of keys: packed trees, caches of ragged rows.
 
 transformers makes masks from the order of the keys. Here the caller says which keys a query sees and at which position
-of its text each of them stands, and the mask is made in the form that the model's forward takes ready-made.
+of its text each of them stands, and the additive mask is made that the model's forward takes ready-made.
 
 Not covered: kernels that take no mask (FlashAttention), block masks of FlexAttention, and layers that are no attention
 over keys (recurrent, convolutional, chunked, sparse); `unsupported_attention` names them.
@@ -14,9 +14,11 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 FULL = "full_attention"
 SLIDING = "sliding_attention"
-# Registered where it is used (train/tree_flex.py): sdpa, but for block masks, which FlexAttention takes.
+# Registered where it is used (train/tree_masks.py): sdpa, but for block masks, which FlexAttention takes.
 SDPA_OR_FLEX = "sdpa_or_flex"
 MASKED_IMPLEMENTATIONS = ("sdpa", SDPA_OR_FLEX, "eager")
+# In elements, which suits types of 16 bits and wider.
+ALIGNMENT = 8
 
 # Fields by which configurations older than layer_types name layers that are not full attention.
 _HYBRID_FIELDS = ("layers_block_type", "block_types", "attention_types", "attention_chunk_size")
@@ -35,17 +37,17 @@ def make_attention_mask(
     positions, as the row alone would have them, and not in places among the keys.
 
     Args:
-        config: the model's configuration; whether its layers slide and whether the mask is boolean (sdpa) or
-            additive (eager) are read from it.
+        config: the model's configuration; whether its layers slide is read from it.
         visible: (B, Q, K) bool, True where the query may see the key. Every query, padding too, must see at least one
-            key within the window: a softmax over nothing is not a number.
+            key within the window: of one that sees nothing, kernels make an average of everything or no number.
         query_positions: (B, Q) integers, the position ids of the queries.
         key_positions: (B, K) integers, those of the keys.
-        dtype: the type of the model's activations, which an additive mask has too.
+        dtype: the type of the queries (``query_dtype``): kernels take an additive mask of no other type.
 
     Returns:
-        (B, 1, Q, K): bool, or ``dtype`` with 0 where seen and the type's least value elsewhere. Where full and sliding
-        layers are mixed, one such mask by the name of each kind.
+        (B, 1, Q, K) of ``dtype``: 0 where seen and the type's least value elsewhere. Where full and sliding layers are
+        mixed, one such mask by the name of each kind. Every layer reads the same tensor. A bool mask would be made
+        additive within each layer, and each layer would keep its own for backward.
 
     Raises:
         ValueError: shapes do not fit together, or the model has layers or kernels that take no such mask.
@@ -57,13 +59,16 @@ def make_attention_mask(
             f"got {tuple(query_positions.shape)} and {tuple(key_positions.shape)}"
         )
     text = config.get_text_config()
+    if text._attn_implementation not in MASKED_IMPLEMENTATIONS:
+        raise ValueError(f"attention {text._attn_implementation} takes no mask; load the model with sdpa or eager")
     windows = attention_windows(text)
     masks = {}
     for kind, window in windows.items():
         seen = visible
         if window is not None:
-            seen = seen & (query_positions[:, :, None] - key_positions[:, None, :] < window)
-        masks[kind] = _as_taken(text._attn_implementation, seen[:, None], dtype)
+            # Compared and not subtracted: a difference would be a (B, Q, K) tensor of 8 bytes a pair.
+            seen = seen & (key_positions[:, None, :] > (query_positions - window)[:, :, None])
+        masks[kind] = _additive(seen, dtype)
     # A model whose layers are all of one kind takes the tensor, whether or not it would take a dictionary.
     return masks if len(masks) > 1 else next(iter(masks.values()))
 
@@ -114,11 +119,16 @@ def unsupported_attention(model: PreTrainedModel) -> str | None:
     return None
 
 
-def _as_taken(implementation: str, seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A bool mask in the form that an attention implementation of transformers takes."""
-    if implementation in ("sdpa", SDPA_OR_FLEX):
-        return seen
-    if implementation == "eager":
-        # torch.where, not masked_fill of zeros: one pass, no second (B, 1, Q, K) buffer.
-        return torch.where(seen, torch.zeros((), dtype=dtype, device=seen.device), torch.finfo(dtype).min)
-    raise ValueError(f"attention {implementation} takes no mask; load the model with sdpa or eager")
+def query_dtype(model: PreTrainedModel) -> torch.dtype:
+    """The type in which a model's attention sees its queries: that of autocast where it is on, else the weights'."""
+    device_type = model.device.type
+    return torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else model.dtype
+
+
+def _additive(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """(B, Q, K) bool as a (B, 1, Q, K) mask that is added to the scores."""
+    rows, queries, keys = seen.shape
+    # CUDA's memory-efficient kernel copies a mask whose lines do not begin at a multiple of ALIGNMENT, in every layer.
+    width = -(-keys // ALIGNMENT) * ALIGNMENT
+    mask = torch.full((rows, 1, queries, width), torch.finfo(dtype).min, dtype=dtype, device=seen.device)[..., :keys]
+    return mask.masked_fill_(seen[:, None], 0)

@@ -36,7 +36,7 @@ class Budgets:
         if not environment.stops:
             return
         turn = self.max_turn_tokens or 1
-        observation = environment.observation_tokens if isinstance(environment, HasObservationBudget) else 0
+        observation = environment.longest_observation if isinstance(environment, HasObservationBudget) else 0
         if turn + observation + 1 > self.max_new_tokens:
             raise ConfigurationError(
                 f"an episode of {self.max_new_tokens} tokens cannot hold one turn of {turn}, an observation of up to"

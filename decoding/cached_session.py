@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from decoding.attention_masks import make_attention_mask
+from decoding.attention_masks import make_attention_mask, query_dtype
 from decoding.drawing import draw_tokens
 from decoding.engine import Generation, Request
 from decoding.forward import SampledModel
@@ -189,7 +189,7 @@ class CachedSession:
         logits = self._model.last_logits(
             input_ids=torch.tensor(input_ids, device=device),
             attention_mask=make_attention_mask(
-                self._model.model.config, visible, queries, keys, self._model.model.dtype
+                self._model.model.config, visible, queries, keys, query_dtype(self._model.model)
             ),
             position_ids=queries,
             past_key_values=self._cache,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
+from decoding.chat_prompt import prompt_ids
 from decoding.engine import Engine, Request
 from decoding.episode import Episode
 from decoding.episode_loop import EpisodeLoop
@@ -116,40 +116,27 @@ def judged(
     environment: Environment[Any],
     tokenizer: PreTrainedTokenizerBase,
     ledger: Ledger,
+    *,
+    copies: Sequence[int] | None = None,
 ) -> Decoding:
-    """Finished episodes as the groups of their tasks, each judged.
+    """Finished episodes as the groups of their tasks, each judged once.
 
     Args:
         episodes: in any order; those of one task stay in theirs.
         paths: of each episode, the branches that led to it.
         ledger: what they have cost so far.
+        copies: as how many rollouts each episode counts; None: one.
     """
     start = time.perf_counter()
     transcripts = [episode.transcript(tokenizer) for episode in episodes]
     verdicts = environment.judge([(one.task, text) for one, text in zip(episodes, transcripts, strict=True)])
     rollouts: list[list[Rollout]] = [[] for _ in tasks]
-    for episode, path, transcript, verdict in zip(episodes, paths, transcripts, verdicts, strict=True):
-        rollouts[episode.place].append(episode.rollout(transcript, verdict, path))
+    for place, (episode, path) in enumerate(zip(episodes, paths, strict=True)):
+        rollout = episode.rollout(transcripts[place], verdicts[place], path)
+        rollouts[episode.place] += [rollout] * (1 if copies is None else copies[place])
     cost = Ledger(verifier_calls=len(transcripts), judge_seconds=time.perf_counter() - start)
     groups = tuple(Group(task=task, rollouts=tuple(ones)) for task, ones in zip(tasks, rollouts, strict=True))
     return Decoding(groups=groups, ledger=ledger + cost)
-
-
-def prompt_ids(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], task: Task) -> list[int]:
-    """The token ids of a task's opening messages, up to where the model begins to write.
-
-    Raises:
-        ConfigurationError: the tokenizer's chat template refuses the messages, as some refuse a system message.
-    """
-    messages = environment.prompt(task)
-    try:
-        ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
-    except TemplateError as error:
-        roles = ", ".join(message["role"] for message in messages)
-        raise ConfigurationError(
-            f"task '{task.id}': the model's chat template refuses messages of the roles {roles}: {error}"
-        ) from error
-    return list(ids)
 
 
 def require_window(

@@ -13,6 +13,9 @@ from envs.transcript import Segment, Transcript
 from envs.verdict import Verdict
 from rewards.credit import Branch
 
+CONTEXT = 16
+"""Tokens before a stretch that are decoded with it: tokenizers write the first word of a text in another way."""
+
 
 @dataclass
 class Stretch:
@@ -48,6 +51,8 @@ class Episode:
     is_truncated: bool = False
     """A budget ended it."""
     grammar_error: str | None = None
+    texts: list[tuple[int, str]] = field(default_factory=list)
+    """Of each stretch that the environment was told of: how long it was then, and its text."""
 
     @property
     def length(self) -> int:
@@ -93,11 +98,29 @@ class Episode:
             prompt_ids=self.prompt_ids,
             stretches=[stretch.copy() for stretch in self.stretches],
             grammar_error=self.grammar_error,
+            texts=list(self.texts),
         )
+
+    def question(self, tokenizer: PreTrainedTokenizerBase) -> Transcript:
+        """What was said so far, for the environment to answer.
+
+        As ``transcript``, in time linear over all turns: of earlier stretches only the last few tokens are decoded
+        again. The two can differ where bytes that make no character lie on a border.
+        """
+        for place, stretch in enumerate(self.stretches):
+            if place == len(self.texts):
+                self.texts.append((0, ""))
+            if self.texts[place][0] != len(stretch.token_ids):
+                before = [token for earlier in self.stretches[max(0, place - 2) : place] for token in earlier.token_ids]
+                text = segment_texts(tokenizer, [before[-CONTEXT:], stretch.token_ids])[1]
+                self.texts[place] = (len(stretch.token_ids), text)
+        return self._transcript([text for _, text in self.texts])
 
     def transcript(self, tokenizer: PreTrainedTokenizerBase) -> Transcript:
         """What was said, as text."""
-        texts = segment_texts(tokenizer, [stretch.token_ids for stretch in self.stretches])
+        return self._transcript(segment_texts(tokenizer, [stretch.token_ids for stretch in self.stretches]))
+
+    def _transcript(self, texts: Sequence[str]) -> Transcript:
         return Transcript(
             segments=tuple(
                 Segment(author="model" if stretch.by_model else "environment", text=text)

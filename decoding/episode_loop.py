@@ -8,7 +8,7 @@ runs of the same seeds may differ by rounding.
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -132,7 +132,7 @@ class EpisodeLoop:
             yield from self._end(episode, generation.finish)
             return
         assert self._threads is not None
-        transcript = episode.transcript(self._tokenizer)
+        transcript = episode.question(self._tokenizer)
         answer = self._threads.submit(self._environment.observe, episode.task, transcript)
         self._asked.append(_Question(episode=episode, answer=answer, step=self._steps))
 
@@ -142,7 +142,7 @@ class EpisodeLoop:
         if self._rejoin_after is not None:
             last = self._steps - self._rejoin_after
             due = [question for question in self._asked if is_idle or question.step <= last]
-            self._wait(due, return_when=ALL_COMPLETED)
+            self._wait(due, return_when=FIRST_EXCEPTION)
         else:
             if is_idle:
                 self._wait(self._asked, return_when=FIRST_COMPLETED)
@@ -154,8 +154,15 @@ class EpisodeLoop:
     def _wait(self, questions: Collection[_Question], *, return_when: str) -> None:
         if questions:
             started = time.perf_counter()
-            wait([question.answer for question in questions], return_when=return_when)
+            done, _ = wait([question.answer for question in questions], return_when=return_when)
             self._wait_seconds += time.perf_counter() - started
+            for question in questions:
+                if question.answer in done and (error := question.answer.exception()) is not None:
+                    error.add_note(
+                        f"the environment '{self._environment.name}' was asked about a turn of task"
+                        f" '{question.episode.task.id}'"
+                    )
+                    raise error
 
     def _answered(self, question: _Question) -> Iterator[Event]:
         episode = question.episode

@@ -25,7 +25,7 @@ class GenerationCopy:
             ConfigurationError: there is no such device here.
         """
         try:
-            torch.empty(0, device=device)
+            torch.zeros(1, device=device).item()
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(
                 f"rollout.device {device!r} cannot be used: {str(error).splitlines()[0]}; give a device that PyTorch"
@@ -39,9 +39,24 @@ class GenerationCopy:
     def of(self, policy: PreTrainedModel) -> PreTrainedModel:
         """The copy, with the weights that the policy has now. Those that are never trained are copied once."""
         if self._copy is None:
-            self._copy = copy.deepcopy(policy).to(self._device).requires_grad_(False)
+            self._copy = self._make(policy)
             ours = dict(self._copy.named_parameters())
             self._moving = [(ours[name], theirs) for name, theirs in policy.named_parameters() if theirs.requires_grad]
         for mine, theirs in self._moving:
             mine.copy_(theirs)
         return self._copy
+
+    def _make(self, policy: PreTrainedModel) -> PreTrainedModel:
+        # What deepcopy finds in its memory it takes as copied: the tensors never lie twice on the policy's device.
+        memory: dict[int, object] = {}
+        for parameter in policy.parameters():
+            memory[id(parameter)] = nn.Parameter(parameter.detach().to(self._device, copy=True), requires_grad=False)
+        for buffer in policy.buffers():
+            memory[id(buffer)] = buffer.detach().to(self._device, copy=True)
+        made = copy.deepcopy(policy, memory)
+        for module in made.modules():
+            # Trainers put functions in the place of a module's forward (a fused head, autocast), which call the
+            # module that they were made for: the copy must have its class's own.
+            module.__dict__.pop("forward", None)
+            module.__dict__.pop("_original_forward", None)
+        return made

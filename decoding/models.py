@@ -1,11 +1,12 @@
 """Loads a causal language model and its tokenizer from a reference."""
 
+import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -25,27 +26,50 @@ class ModelConfig:
     """Type of the weights. Full fine-tuning wants float32 weights; trainer.bf16 then computes in bfloat16."""
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     """Attention implementation of transformers."""
+    chat_template_options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Variables of the chat template, as ``{enable_thinking: false}`` for Qwen3. They become part of the template that
+    is saved with the trained model, so that an evaluation of it needs none."""
 
 
-def load_tokenizer(reference: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    reference: str, chat_template_options: Mapping[str, str | int | float | bool] | None = None
+) -> PreTrainedTokenizerBase:
     """The tokenizer of a model or adapter, with a padding token and a chat template.
 
     An adapter without a tokenizer of its own has that of its base.
 
+    Args:
+        reference: of the model.
+        chat_template_options: variables that its chat template is to have.
+
     Raises:
-        ConfigurationError: the reference does not exist, or its tokenizer has no chat template.
+        ConfigurationError: the reference does not exist, or its tokenizer has no chat template, or none that can be
+            given variables.
     """
     directory = resolve_reference(reference)
     base = adapter_base(directory)
     if base is not None and not (Path(directory) / "tokenizer_config.json").exists():
-        return load_tokenizer(base)
+        return load_tokenizer(base, chat_template_options)
     with _loading(reference):
         tokenizer = AutoTokenizer.from_pretrained(directory)
     if tokenizer.chat_template is None:
         raise ConfigurationError(f"model {reference!r}: its tokenizer has no chat template; use an instruct model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if chat_template_options:
+        tokenizer.chat_template = _with_variables(tokenizer.chat_template, chat_template_options)
     return tokenizer
+
+
+def _with_variables(template: Any, variables: Mapping[str, str | int | float | bool]) -> str:
+    """A chat template that begins by setting variables: what is saved with the model says the same everywhere."""
+    unknown = [name for name in variables if not isinstance(template, str) or name not in template]
+    if unknown:
+        raise ConfigurationError(
+            f"model.chat_template_options: the model's chat template knows no '{unknown[0]}'; leave it out"
+        )
+    # The literals of JSON are those of Jinja.
+    return "".join(f"{{%- set {name} = {json.dumps(value)} %}}" for name, value in variables.items()) + str(template)
 
 
 def load_model(config: ModelConfig) -> PreTrainedModel:

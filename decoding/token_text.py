@@ -14,6 +14,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from envs.errors import ConfigurationError
+from envs.layout import Tags
 
 # Written before a text to find out what the text becomes in the middle of one; the first that keeps to itself is taken.
 SENTINELS = ("\n", "\0", "|", ".")
@@ -90,6 +91,34 @@ def token_of_character(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], c
     if not 0 <= character <= len(whole):
         raise ValueError(f"character {character} lies outside of a text of {len(whole)} characters")
     return bisect_left(range(len(ids)), character, key=lambda length: _settled(tokenizer, ids[:length], whole))
+
+
+def special_spelling(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
+    """Matches the special tokens of a tokenizer where a text spells them, those of one character left out."""
+    names = sorted({name for name in _special_tokens(tokenizer).values() if len(name) > 1}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, names)) or r"(?!)")
+
+
+def require_plain_tags(tokenizer: PreTrainedTokenizerBase, tags: Tags | None) -> None:
+    """Checks that the tags of an environment can be read in what a model wrote; special tokens are left out of that.
+
+    Tags that are added tokens, but not special ones, are fine.
+
+    Args:
+        tags: the environment's; None where it has none.
+
+    Raises:
+        ConfigurationError: a tag is a special token of the tokenizer, holds one or is part of one.
+    """
+    special = sorted(set(_special_tokens(tokenizer).values()))
+    for name in () if tags is None else tags.names():
+        for tag in (f"<{name}>", f"</{name}>"):
+            found = next((token for token in special if token and (token in tag or tag in token)), None)
+            if found is not None:
+                raise ConfigurationError(
+                    f"tags: '{tag}' cannot be read, for '{found}' is a special token of the model's tokenizer, and"
+                    " those are no text; give the tag another name, or add the token without 'special'"
+                )
 
 
 def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:

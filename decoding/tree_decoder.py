@@ -1,15 +1,20 @@
 """Tree rollouts: episodes that branch where the environment answered, and share what they have in common.
 
-A group of G rollouts begins with a few samples of the first turn; each holds a quota of the G leaves. Where the
-environment answers a turn, its row forks into up to ``branching`` children, which share its quota and, in the engine,
-its cache. Siblings that were answered alike (the same digest: another query with the same result) merge: the first is
-followed further, and counts as so many samples; the others' quota goes to it. An episode that ends is one leaf; what is
-left of its quota goes back to where it branched off, which is sampled again. So exactly G leaves are reached.
+A group of G rollouts is a tree of G leaves. A node holds a quota of them; where the environment has answered its turn,
+it forks into up to ``branching`` children, which share the quota evenly and, in the engine, the cache. When all
+children of a node have had their turn, those that were answered alike (the same digest: another query with the same
+result) merge: the one that was sampled first is followed, with the quota of all. A child that ended its episode
+is a leaf, as often as its quota says.
+
+So every child weighs what its share is, whatever became of it, and which of equals is followed depends on nothing that
+they wrote: sums over the leaves have the expectation of sums over independent rollouts. (Following the one that was
+answered first would prefer short turns; sampling again where an episode ended early would prefer long ones.)
 
 The merge is that of ReEx-SQL's tree decoding (arXiv 2505.12768), whose widths are not published; quotas are ours.
 Not covered: branching inside of a turn.
 """
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,7 +46,9 @@ class TreeDecoder:
     environment: Environment[Any]
     budgets: Budgets
     branching: int = 2
-    """Children of the prompt, and of each turn that was answered, at most."""
+    """Children of each turn that was answered, at most."""
+    first_branching: int | None = None
+    """Samples of the first turn; None: as many as ``branching``."""
     temperature: float = 1.0
     rejoin_after: int | None = None
     """Decode steps after which a row that asked the environment goes on (``decoding.episode_loop``)."""
@@ -50,25 +57,29 @@ class TreeDecoder:
         require_tree(self.environment, self.budgets, branching=self.branching, temperature=self.temperature)
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
-        """``n[i]`` rollouts of ``tasks[i]``; with a ``seed`` the same ones each time."""
+        """``n[i]`` rollouts of ``tasks[i]``; with a ``seed`` the same ones each time, whatever the batch."""
         start = time.perf_counter()
         seeds = task_seeds(tasks, seed)
+        prompts = [prompt_ids(self.tokenizer, self.environment, task) for task in tasks]
         loop_options = (self.tokenizer, self.environment, self.budgets, self.rejoin_after)
         with self.engine.session() as session, EpisodeLoop(session, *loop_options) as loop:
-            trees = [
-                _Tree(decoder=self, loop=loop, task=task, place=place, leaves=count, seed=task_seed)
-                for place, (task, count, task_seed) in enumerate(zip(tasks, n, seeds, strict=True))
-            ]
+            trees = []
+            for place, (task, count, task_seed) in enumerate(zip(tasks, n, seeds, strict=True)):
+                unsaid = Episode(task=task, place=place, row=-1, prompt_ids=prompts[place])
+                trees.append(_Tree(self, loop, unsaid, leaves=count, seed=task_seed))
             for episode, observation_ids in loop.events():
-                tree = trees[episode.place]
-                if observation_ids is None:
-                    tree.end(episode)
-                else:
-                    tree.answer(episode, observation_ids)
-        ledger = loop.ledger(prefilled=sum(tree.prefilled for tree in trees), started=start)
-        episodes = [episode for tree in trees for episode, _ in tree.ends]
-        paths = [node.path() for tree in trees for _, node in tree.ends]
-        return judged(tasks, episodes, paths, self.environment, self.tokenizer, ledger)
+                trees[episode.place].take(episode, observation_ids)
+        ledger = loop.ledger(prefilled=sum(map(len, prompts)), started=start)
+        leaves = [leaf for tree in trees for leaf in tree.leaves()]
+        return judged(
+            tasks,
+            [leaf.episode for leaf in leaves],
+            [leaf.path() for leaf in leaves],
+            self.environment,
+            self.tokenizer,
+            ledger,
+            copies=[leaf.quota for leaf in leaves],
+        )
 
 
 def require_tree(environment: Environment[Any], budgets: Budgets, *, branching: int, temperature: float) -> None:
@@ -92,119 +103,112 @@ def require_tree(environment: Environment[Any], budgets: Budgets, *, branching: 
 
 @dataclass(eq=False)
 class _Node:
-    """A turn of the tree with what the environment answered to it; the root is the prompt."""
+    """A turn of the tree: what was said up to its end, and what became of it."""
 
-    number: int
-    start: int
+    seed: int
     parent: "_Node | None"
+    episode: Episode
+    start: int
+    """Where the turn begins in the completion."""
+    quota: int
+    """Leaves that are to come of it."""
+    number: int = 0
+    """Its place in a walk through the tree that is grown."""
     samples: int = 1
-    children: int = 0
-    """Samples that were drawn here so far; they number their seeds."""
-    by_digest: "dict[str, _Node]" = field(default_factory=dict)
-    """The child that is followed for each digest that the environment gave to one."""
-    said: Episode | None = None
-    """All up to the end of this turn; None for the root."""
-    observation_ids: tuple[int, ...] = ()
-    held: Episode | None = None
-    """The same in a row that is still in the session, to be forked."""
+    children: "list[_Node]" = field(default_factory=list)
+    observation_ids: tuple[int, ...] | None = None
+    """What the environment answered; None while it has not, and of an episode that ended."""
+    digest: str | None = None
+    is_over: bool = False
+    """Its turn has ended, and was answered or was the last."""
 
     def path(self) -> tuple[Branch, ...]:
         """The branches from the root to here."""
-        if self.parent is None:
-            return ()
-        return (*self.parent.path(), Branch(node=self.number, start=self.start, samples=self.samples))
+        nodes = []
+        node: _Node | None = self
+        while node is not None and node.parent is not None:
+            nodes.append(Branch(node=node.number, start=node.start, samples=node.samples))
+            node = node.parent
+        return tuple(reversed(nodes))
 
 
 class _Tree:
     """The tree of one group while it grows."""
 
-    def __init__(
-        self, *, decoder: TreeDecoder, loop: EpisodeLoop, task: Task, place: int, leaves: int, seed: int
-    ) -> None:
-        self.ends: list[tuple[Episode, _Node]] = []
-        self.prefilled = 0
+    def __init__(self, decoder: TreeDecoder, loop: EpisodeLoop, unsaid: Episode, *, leaves: int, seed: int) -> None:
         self._decoder = decoder
         self._loop = loop
-        self._task = task
-        self._place = place
-        self._seed = seed
-        self._prompt_ids = prompt_ids(decoder.tokenizer, decoder.environment, task)
-        self._root = _Node(number=0, start=0, parent=None)
-        self._nodes = 1
-        self._held: list[_Node] = []
-        self._growing: dict[int, tuple[_Node, int]] = {}  # row -> the node of its turn, and its quota of leaves
-        self._grow(self._root, leaves)
+        self._in_turn: dict[int, _Node] = {}  # row -> the node whose turn it writes
+        self._root = _Node(parent=None, seed=seed, episode=unsaid, start=0, quota=leaves)
+        width = min(decoder.first_branching or decoder.branching, leaves)
+        if width:
+            request = Request(
+                prompt_ids=unsaid.prompt_ids,
+                max_new_tokens=decoder.budgets.turn(0),
+                stops=decoder.environment.stops,
+                temperature=decoder.temperature,
+                n=width,
+                seed=seed,
+            )
+            self._add_children(self._root, loop.begin(unsaid, request))
 
-    def end(self, episode: Episode) -> None:
-        """An episode is a leaf; what it leaves of its quota is sampled where it branched off."""
-        node, quota = self._growing.pop(episode.row)
-        self.ends.append((episode, node))
+    def take(self, episode: Episode, observation_ids: tuple[int, ...] | None) -> None:
+        """An episode has ended, or its turn was answered. The last one of its siblings decides how they go on."""
+        node = self._in_turn.pop(episode.row)
+        node.is_over, node.observation_ids = True, observation_ids
+        if observation_ids is not None:
+            node.digest = self._loop.digests[episode.row]
         assert node.parent is not None
-        self._grow(node.parent, quota - 1)
-        if not self._growing:
-            for inner in self._held:
-                assert inner.held is not None
-                self._loop.drop(inner.held)
+        if all(sibling.is_over for sibling in node.parent.children):
+            self._resolve(node.parent.children)
 
-    def answer(self, episode: Episode, observation_ids: tuple[int, ...]) -> None:
-        """The environment answered a turn: it branches, or merges with a sibling that was answered alike."""
-        node, quota = self._growing.pop(episode.row)
-        assert node.parent is not None
-        digest = self._loop.digests[episode.row]
-        followed = node.parent.by_digest.get(digest) if digest is not None else None
-        if followed is not None:
-            followed.samples += node.samples
-            self._loop.drop(episode)
-            self._grow(followed, quota)
-            return
-        if digest is not None:
-            node.parent.by_digest[digest] = node
-        node.said, node.observation_ids = episode.fork(episode.row), observation_ids
-        if quota == 1:
-            # Most likely it never forks: its own row goes on, and is read anew if it must fork after all.
-            self._take(node, [episode], 1)
-            self._loop.go_on(episode, observation_ids)
-            return
-        node.held = episode
-        self._held.append(node)
-        self._grow(node, quota)
+    def leaves(self) -> list[_Node]:
+        """The ends of the tree that is grown, from the first child of each node to the last; numbers all nodes."""
+        found = []
+        waiting = [self._root]
+        number = itertools.count()
+        while waiting:
+            node = waiting.pop()
+            node.number = next(number)
+            # One without children that was answered has merged into a sibling.
+            waiting += [child for child in reversed(node.children) if child.children or child.observation_ids is None]
+            if node.is_over and node.observation_ids is None:
+                found.append(node)
+        return found
 
-    def _grow(self, node: _Node, quota: int) -> None:
-        """Samples the next turn after ``node`` by up to ``branching`` children, which share ``quota`` evenly."""
-        width = min(self._decoder.branching, quota)
-        if width == 0:
-            return
-        seed = derived_seed(self._seed, f"{node.number}/{node.children}")
-        if node.held is None:
-            self._take(node, self._read(node, width, seed), quota)
-            return
-        children = [self._loop.fork(node.held, seed=derived_seed(seed, str(child))) for child in range(width)]
-        self._take(node, children, quota)
+    def _resolve(self, siblings: Sequence[_Node]) -> None:
+        """Merges what was answered alike, and lets the rest grow, but for the leaves."""
+        followed: dict[str, _Node] = {}
+        growing = []
+        for node in siblings:
+            if node.observation_ids is None:
+                continue
+            first = followed.setdefault(node.digest, node) if node.digest is not None else node
+            if first is node:
+                growing.append(node)
+            else:
+                first.samples += 1
+                first.quota += node.quota
+                self._loop.drop(node.episode)
+        for node in growing:
+            self._grow(node)
+
+    def _grow(self, node: _Node) -> None:
+        """Samples the next turn after ``node``; its own row goes on as the first child."""
+        assert node.observation_ids is not None
+        width = min(self._decoder.branching, node.quota)
+        said = node.episode
+        forks = [self._loop.fork(said, seed=derived_seed(node.seed, str(child))) for child in range(1, width)]
+        node.episode = said.fork(-1)
+        children = [said, *forks]
+        self._add_children(node, children, start=said.length + len(node.observation_ids))
         for child in children:
             self._loop.go_on(child, node.observation_ids)
 
-    def _take(self, parent: _Node, children: Sequence[Episode], quota: int) -> None:
-        """Makes each of ``children`` a node, with its share of ``quota``."""
-        for place, episode in enumerate(children):
-            share = quota // len(children) + (place < quota % len(children))
-            start = 0 if parent.said is None else parent.said.length + len(parent.observation_ids)
-            self._growing[episode.row] = (_Node(number=self._nodes, start=start, parent=parent), share)
-            self._nodes += 1
-        parent.children += len(children)
-
-    def _read(self, node: _Node, count: int, seed: int) -> list[Episode]:
-        """``count`` episodes that go on at ``node``, whose text is read for them: no row holds it."""
-        said = Episode(task=self._task, place=self._place, row=-1, prompt_ids=self._prompt_ids)
-        if node.said is not None:
-            said = node.said.fork(-1)
-            said.add_observation(node.observation_ids)
-        request = Request(
-            prompt_ids=[*self._prompt_ids, *(token for stretch in said.stretches for token in stretch.token_ids)],
-            max_new_tokens=self._decoder.budgets.turn(said.length),
-            stops=self._decoder.environment.stops,
-            temperature=self._decoder.temperature,
-            n=count,
-            seed=seed,
-        )
-        self.prefilled += len(request.prompt_ids)
-        return self._loop.begin(said, request)
+    def _add_children(self, parent: _Node, episodes: Sequence[Episode], start: int = 0) -> None:
+        for place, episode in enumerate(episodes):
+            share = parent.quota // len(episodes) + (place < parent.quota % len(episodes))
+            seed = derived_seed(parent.seed, f"child {place}")
+            child = _Node(parent=parent, seed=seed, episode=episode, start=start, quota=share)
+            parent.children.append(child)
+            self._in_turn[episode.row] = child

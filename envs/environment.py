@@ -67,6 +67,6 @@ class HasObservationBudget(Protocol):
     """An environment whose observations keep to a number of tokens."""
 
     @property
-    def observation_tokens(self) -> int:
-        """The most tokens that one observation has between its tags."""
+    def longest_observation(self) -> int:
+        """The most tokens that one observation has, its tags included."""
         ...

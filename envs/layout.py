@@ -6,11 +6,12 @@ How tags are read is in ``envs.tag_walk``. What the answer means is the environm
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from envs.errors import ConfigurationError
+from envs.overhang import without_overhang
 from envs.tag_walk import TagWalk
 from envs.transcript import Transcript
 
@@ -118,8 +119,8 @@ def read_layout(transcript: Transcript, tags: Tags) -> Layout:
             characters=len(text),
             tokens=transcript.tokens,
         )
-    turns = (segment.text for segment in transcript.segments if segment.author == "model")
-    walk = TagWalk.over(turns, names=tags.names(), reasoning=tags.reasoning, step=tags.step)
+    turns = [segment.text for segment in transcript.segments if segment.author == "model"]
+    walk = _walk(turns, transcript, tags)
     answers = [block for block in walk.blocks if block.name == tags.answer]
     reasoning = [block.text for block in walk.blocks if block.name == tags.reasoning]
     plans = [block.text for block in walk.blocks if block.name == tags.plan]
@@ -130,7 +131,8 @@ def read_layout(transcript: Transcript, tags: Tags) -> Layout:
     else:
         answer = text[walk.blocks[-1].end if walk.blocks else 0 :]
     answer = answer if answer and answer.strip() else None
-    defect = _defect(walk, tags, answer)
+    written = without_overhang(walk, transcript, step=tags.step, answer=tags.answer) if tags.answers_steps else walk.text
+    defect = _defect(walk, tags, answer, written=written)
     return Layout(
         answer=answer,
         reasoning="".join(reasoning),
@@ -155,7 +157,7 @@ def completed_block(transcript: Transcript, tags: Tags) -> CompletedBlock | None
     closing = (f"</{name}>" for name in (tags.step, tags.answer) if name is not None)
     end = max((place + len(tag) for tag in closing if (place := last.text.rfind(tag)) >= 0), default=0)
     turns = [segment.text for segment in transcript.segments[:-1] if segment.author == "model"] + [last.text[:end]]
-    walk = TagWalk.over(turns, names=tags.names(), reasoning=tags.reasoning, step=tags.step)
+    walk = _walk(turns, transcript, tags)
     block = walk.blocks[-1] if end and walk.blocks else None
     if block is None or block.end < len(walk.text) or block.name not in (tags.step, tags.answer):
         return None
@@ -218,7 +220,21 @@ def lay_out(answer: str, tags: Tags, *, reasoning: str, plan: str) -> str:
     return "\n".join(parts)
 
 
-def _defect(walk: TagWalk, tags: Tags, answer: str | None) -> Defect | None:
+def _walk(turns: Iterable[str], transcript: Transcript, tags: Tags) -> TagWalk:
+    return TagWalk.over(
+        turns,
+        names=tags.names(),
+        reasoning=tags.reasoning,
+        step=tags.step,
+        begins_in_reasoning=transcript.begins_in_reasoning,
+    )
+
+
+def _defect(walk: TagWalk, tags: Tags, answer: str | None, *, written: str) -> Defect | None:
+    """
+    Args:
+        written: the walk's text without what does not count as written outside of the tags.
+    """
     names = [block.name for block in walk.blocks]
     if walk.open is not None:
         return "unclosed tag"
@@ -238,7 +254,7 @@ def _defect(walk: TagWalk, tags: Tags, answer: str | None) -> Defect | None:
         return "several answers"
     # Without a tag of its own the answer is the last stretch outside.
     outside = walk.outside if tags.answer is not None else walk.outside[:-1]
-    if any(walk.text[start:end].strip() for start, end in outside):
+    if any(written[start:end].strip() for start, end in outside):
         return "text outside"
     return "after the answer" if tags.answer is not None and names[-1] != tags.answer else None
 

@@ -39,6 +39,12 @@ class Stepwise:
             return ()
         return (f"</{self.tags.step}>", f"</{self.tags.answer}>")
 
+    @property
+    def longest_observation(self) -> int:
+        """The most tokens that one observation has, its tags included."""
+        frame = Frame(tags=self.tags, budget=self.observation_tokens, count_tokens=self.count_tokens)
+        return self.observation_tokens + self.count_tokens(frame.text(""))
+
     def with_token_counter(self, count_tokens: Callable[[str], int]) -> Self:
         """The same environment, whose budgets are counted in the tokens of a model."""
         counting = copy.copy(self)

@@ -3,7 +3,8 @@
 Tags are names in angle brackets, without attributes, and do not nest: inside a block only its own closing tag counts,
 so that an answer written inside the reasoning is reasoning. Where a turn has a closing tag of the reasoning before any
 opening one, all of the turn up to it is reasoning, other tags included: chat templates may have written the opening
-tag, and models think about the tags that they are asked for. Time is linear in the text.
+tag, and models think about the tags that they are asked for. Where the prompt is known to end with the opening tag,
+the first turn begins in that block, whether it is closed or not. Time is linear in the text.
 """
 
 import re
@@ -52,7 +53,13 @@ class TagWalk:
 
     @classmethod
     def over(
-        cls, turns: Iterable[str], *, names: tuple[str, ...], reasoning: str | None, step: str | None
+        cls,
+        turns: Iterable[str],
+        *,
+        names: tuple[str, ...],
+        reasoning: str | None,
+        step: str | None,
+        begins_in_reasoning: bool = False,
     ) -> "TagWalk":
         """
         Args:
@@ -60,9 +67,12 @@ class TagWalk:
             names: the tags that are looked for.
             reasoning: the one of them that encloses reasoning.
             step: the one of them that encloses what is run at once.
+            begins_in_reasoning: the prompt has opened the reasoning (``Transcript.begins_in_reasoning``).
         """
         written = list(turns)
         walk = cls(names=names, reasoning=reasoning, step=step, text="".join(written))
+        if begins_in_reasoning and reasoning is not None:
+            walk.open = Mark(reasoning, is_closing=False, start=0, end=0)
         begin = 0
         for turn in written:
             walk._turn(turn, begin)

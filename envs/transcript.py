@@ -44,11 +44,21 @@ class Transcript:
     """True when a token budget cut the model off before it ended its answer."""
     tokens: int | None = None
     """Tokens that the model wrote; None when nobody counted (a reference, an answer from a file)."""
+    begins_in_reasoning: bool = False
+    """The prompt ended with the opening tag of the reasoning, as some chat templates write it: the model's first turn
+    begins inside of that block."""
 
     @classmethod
-    def of(cls, text: str, *, is_truncated: bool = False, tokens: int | None = None) -> "Transcript":
+    def of(
+        cls, text: str, *, is_truncated: bool = False, tokens: int | None = None, begins_in_reasoning: bool = False
+    ) -> "Transcript":
         """The transcript of a single model turn."""
-        return cls(segments=(Segment(author="model", text=text),), is_truncated=is_truncated, tokens=tokens)
+        return cls(
+            segments=(Segment(author="model", text=text),),
+            is_truncated=is_truncated,
+            tokens=tokens,
+            begins_in_reasoning=begins_in_reasoning,
+        )
 
     @property
     def text(self) -> str:

@@ -50,6 +50,9 @@ class HeldoutConfig:
     """Budget of one answer, observations included."""
     max_turn_tokens: int | None = None
     """Most tokens that the model writes before the environment speaks again; null: as many as the answer has left."""
+    rejoin_after: int | None = 8
+    """Decode steps after which an answer that asked the environment goes on; null: once it is answered
+    (``rollout.rejoin_after`` of training)."""
     max_batch_rows: int = 64
     """Answers decoded at once."""
     seed: int = 0
@@ -97,6 +100,8 @@ class EvalConfig:
     """What is measured."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the weights."""
+    chat_template_options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Variables of the chat template (``{enable_thinking: false}``); a trained run has its own in the template."""
     output: str = "runs"
     """Directory of all runs."""
 

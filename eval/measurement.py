@@ -105,6 +105,7 @@ def evaluate(
             budgets=config.budgets,
             temperature=decoding.temperature,
             with_grammar=decoding.grammar,
+            rejoin_after=config.rejoin_after,
         )
         own, ledger = _decode(decoder, tasks, name, decoding, config, metrics, title)
         all_records = sorted(gather_object(own), key=lambda record: (record.task, record.sample))

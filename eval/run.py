@@ -43,7 +43,7 @@ def run(parsed: Parsed[EvalConfig]) -> Path:
     config.heldout.require(environment)  # what cannot be measured is an error now, not after the model has loaded
     reading = load_tasks(make_reader(config.data, environment), environment, "heldout")
     tasks = draw_tasks(reading.tasks, config.heldout)
-    tokenizer = load_tokenizer(config.model)
+    tokenizer = load_tokenizer(config.model, config.chat_template_options)
     environment = counting_tokens(environment, tokenizer)
     model = load_model(ModelConfig(reference=config.model, dtype=config.dtype))
     require_window(tokenizer, environment, tasks, max_new_tokens=config.heldout.max_new_tokens, window=window(model))

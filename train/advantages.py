@@ -4,6 +4,7 @@ TRL normalises rewards in their group and gives every token of a rollout the sam
 for more, this module makes a (B, T) tensor of them, which TRL's losses take as well.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,7 +49,7 @@ class CreditConfig:
                 "credit.advantage 'siblings' normalises the reward of branches; it goes with trainer.scale_rewards"
                 f" 'group' or 'none' (got {scale_rewards!r}) and reward.normalization 'sum' (got {normalization!r})"
             )
-        if not self.plan_weight >= 0:
+        if not 0 <= self.plan_weight < math.inf:
             raise ConfigurationError(f"credit.plan_weight is {self.plan_weight:g}; expected a number from 0")
         if self.plan_weight != 1 and tags_of_environment(environment).plan is None:
             raise ConfigurationError(

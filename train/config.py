@@ -32,6 +32,11 @@ REFUSED_TRAINER_FIELDS = {
     "repetition_penalty": "it samples from another distribution than the one whose gradient is taken",
     "generation_kwargs": "rollouts are made by structrl's own engine",
     "enable_jit_checkpoint": "a saved ZeRO checkpoint needs all processes to agree on the step; lower save_steps",
+    "save_only_model": "--resume needs whole checkpoints; the trained weights alone are in OUTPUT/NAME/model",
+    "remove_unused_columns": "rows of the dataset are places of tasks",
+    "eval_on_start": "the heldout section measures before and after training",
+    "fsdp": "rollouts of a model that FSDP divides are not covered; use DeepSpeed ZeRO-3 (docs/launch.md)",
+    "chat_template_kwargs": "set model.chat_template_options, which evaluation sees too",
     "model_init_kwargs": "set model.dtype and model.attention",
 }
 

@@ -59,7 +59,7 @@ def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
     train = rewardable(load_tasks(reader, environment, "train"), environment, composite)
     heldout = load_tasks(reader, environment, "heldout")
     heldout_tasks = draw_tasks(heldout.tasks, config.heldout)
-    tokenizer = load_tokenizer(config.model.reference)
+    tokenizer = load_tokenizer(config.model.reference, config.model.chat_template_options)
     environment = counting_tokens(environment, tokenizer)
     trainer, recorder = _build(parsed, directory, environment, composite, train, heldout_tasks, tokenizer)
     tracker = _open(parsed, directory)
@@ -201,6 +201,8 @@ def _train(trainer: StructuredGRPOTrainer, directory: RunDirectory, resume: bool
     checkpoint = directory.last_checkpoint() if resume else None
     if resume and checkpoint is None and trainer.accelerator.is_main_process:
         print("no checkpoint was saved yet: training starts at step 0")
+    if checkpoint is not None:
+        trainer.require_resumable(str(checkpoint))
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return time.perf_counter() - started

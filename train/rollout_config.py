@@ -25,6 +25,9 @@ class RolloutConfig:
     branching: int = 1
     """1: independent rollouts. From 2: the rollouts of a task are the leaves of a tree that forks into up to so many
     branches at the prompt and wherever the environment answered."""
+    first_branching: int | None = None
+    """Samples of the first turn of such a tree; null: as many as ``branching``. An episode that ends early counts for
+    its whole share of the leaves, so that more of them make more different ones."""
     rejoin_after: int | None = 8
     """Decode steps after which a rollout that asked the environment goes on; the others decode meanwhile. With a number
     a run can be repeated bit by bit, and the model waits only for answers that take longer. Null: as soon as the answer
@@ -35,15 +38,16 @@ class RolloutConfig:
     """A device of its own for generating (cuda:1), which gets a copy of the policy; null: the policy generates."""
 
     def __post_init__(self) -> None:
-        least = {"max_batch_rows": 1, "branching": 1, "refill": 0}
+        least = {"max_batch_rows": 1, "branching": 1, "first_branching": 1, "rejoin_after": 0, "refill": 0}
         for name, smallest in least.items():
-            if getattr(self, name) < smallest:
+            if getattr(self, name) is not None and getattr(self, name) < smallest:
                 raise ConfigurationError(
                     f"rollout.{name} is {getattr(self, name)}; expected an integer from {smallest}"
                 )
-        if self.rejoin_after is not None and self.rejoin_after < 0:
+        if self.first_branching is not None and self.branching == 1:
             raise ConfigurationError(
-                f"rollout.rejoin_after is {self.rejoin_after}; expected an integer from 0, or null"
+                f"rollout.first_branching is {self.first_branching}, and rollout.branching 1 makes no trees; set that"
+                " to 2 or more, or leave first_branching out"
             )
 
     def require(
@@ -54,7 +58,7 @@ class RolloutConfig:
         temperature: float,
         group: int,
         local_rows: int,
-        is_divided: bool,
+        processes: int,
     ) -> None:
         """Checks that a batch can be made.
 
@@ -64,7 +68,7 @@ class RolloutConfig:
             temperature: of sampling.
             group: G, the rollouts of a task.
             local_rows: the rollouts that one process makes at once.
-            is_divided: no process holds the whole model.
+            processes: of the run.
 
         Raises:
             ConfigurationError: it cannot.
@@ -79,10 +83,10 @@ class RolloutConfig:
                 f" {local_rows} rollouts at once, which is no multiple of num_generations {group}; change one of them,"
                 " or set rollout.branching to 1 and rollout.refill to 0"
             )
-        if self.device is not None and is_divided:
+        if self.device is not None and processes > 1:
             raise ConfigurationError(
-                f"rollout.device {self.device!r} holds a whole copy of the model, and under ZeRO-3 no process has one;"
-                " use ZeRO-2, or leave rollout.device out"
+                f"rollout.device {self.device!r} is where one process generates, and there are {processes}; leave it"
+                " out, or train on one device"
             )
 
     def decoder(
@@ -109,6 +113,7 @@ class RolloutConfig:
             environment=environment,
             budgets=budgets,
             branching=self.branching,
+            first_branching=self.first_branching,
             temperature=temperature,
             rejoin_after=self.rejoin_after,
         )

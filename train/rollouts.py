@@ -5,7 +5,7 @@ rewards are all equal has no advantage, and its place is given to other tasks, a
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from decoding.decoder import Decoder
@@ -48,6 +48,8 @@ class Batch:
     """All scored rollouts of a batch, in its order, and what they cost."""
 
     groups: tuple[ScoredGroup, ...]
+    first: tuple[ScoredGroup, ...]
+    """The groups as first sampled, of which some were replaced: what the policy does on the tasks as they come."""
     ledger: Ledger
     refill: Refill
 
@@ -68,6 +70,7 @@ def make_batch(
     rounds: int,
     seed: str,
     share: tuple[int, int],
+    taken: Collection[int],
     total_over_processes: Callable[[int], int],
 ) -> Batch:
     """Decodes and scores a batch; then up to ``rounds`` times gives the places of flat groups to other tasks.
@@ -77,6 +80,7 @@ def make_batch(
         places: for each group of the batch its task's place in ``tasks``, and its number of rollouts.
         seed: of the draw of other tasks; a resumed run draws the same ones.
         share: this process's number, and how many there are: no two draw the same task.
+        taken: places of the tasks that the batch has on any process.
         total_over_processes: adds up a number over all processes. They decode equally often, since a decode may be a
             joint affair of all of them.
     """
@@ -90,8 +94,9 @@ def make_batch(
 
     groups = decode(places)
     flat = [index for index, group in enumerate(groups) if is_flat(group, normalization)]
-    others = _other_tasks(len(tasks), {place for place, _ in places}, seed, share)
-    first, sampled = len(flat), 0
+    others = _other_tasks(len(tasks), taken, seed, share)
+    first, sampled = tuple(groups), 0
+    flat_at_first = len(flat)
     for _ in range(rounds):
         drawn = [(others.pop(), places[index][1]) for index in flat[: len(others)]]
         if total_over_processes(len(drawn)) == 0:
@@ -101,8 +106,8 @@ def make_batch(
             if not is_flat(group, normalization):
                 groups[index] = group
                 flat.remove(index)
-    refill = Refill(flat=first, flat_after=len(flat), sampled=sampled)
-    return Batch(groups=tuple(groups), ledger=ledger, refill=refill)
+    refill = Refill(flat=flat_at_first, flat_after=len(flat), sampled=sampled)
+    return Batch(groups=tuple(groups), first=first, ledger=ledger, refill=refill)
 
 
 def is_flat(group: ScoredGroup, normalization: Normalization) -> bool:
@@ -125,7 +130,7 @@ def _score(composite: Composite, group: Group, moment: Moment) -> ScoredGroup:
     )
 
 
-def _other_tasks(count: int, taken: set[int], seed: str, share: tuple[int, int]) -> list[int]:
+def _other_tasks(count: int, taken: Collection[int], seed: str, share: tuple[int, int]) -> list[int]:
     """Places of tasks that this process may draw, in the order of the draw from the end."""
     process, processes = share
     order = list(range(count))

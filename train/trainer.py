@@ -28,17 +28,19 @@ from decoding.lockstep import ProcessLockstep
 from decoding.rollout import Ledger
 from decoding.transformers_engine import TransformersEngine
 from envs.environment import Environment
+from envs.errors import ConfigurationError
 from envs.task import Task
 from rewards.composite import Composite
 from rewards.configuration import Normalization
 from rewards.schedule import Moment
 from train.advantages import CreditConfig, tags_of_environment, token_advantages
-from train.reward_functions import reward_functions, unjudged_reason
+from train.reward_functions import reward_functions
 from train.reward_state import BatchCounts, RewardState
 from train.rollout_config import RolloutConfig
+from train.rollout_curves import log_rollouts, log_scores, truncation_curves, unjudged_reason
 from train.rollouts import Batch, ScoredRollout, make_batch
 from train.tree_scorer import PrefixTreeScorer
-from train.window import load_window, save_window, split_by_groups
+from train.window import load_window, require_same_window, save_window, split_by_groups, window_shape
 
 
 class StructuredGRPOTrainer(GRPOTrainer):
@@ -87,12 +89,14 @@ class StructuredGRPOTrainer(GRPOTrainer):
         self._tasks = list(tasks)
         self._rollout = rollout
         self._credit = credit
-        self._masks_truncated, args.mask_truncated_completions = args.mask_truncated_completions, False
         self._places: list[int] = []  # of the tasks of the batch, row by row
         self._copy = GenerationCopy(rollout.device) if rollout.device is not None else None
         self._buffered_inputs: list[dict[str, Any]] | None = None
+        self._masks_truncated = args.mask_truncated_completions
         self.batch: Batch | None = None
         self.ledger = Ledger()
+        if rollout.device is not None:
+            args._n_gpu = min(args.n_gpu, 1)  # the other one generates: it is none that data is to be spread over
         rows = [{"prompt": environment.prompt(task), "task": index} for index, task in enumerate(self._tasks)]
         super().__init__(
             model=model,
@@ -104,23 +108,50 @@ class StructuredGRPOTrainer(GRPOTrainer):
             callbacks=[reward_state, *(callbacks or [])],
             rollout_func=_rollout_function,
         )
+        # Which completions are truncated is ours to say (_tell_truncated).
+        self.mask_truncated_completions = False
         self._scorer = PrefixTreeScorer(self.accelerator.autocast) if prefix_tree else None
         self._lockstep = ProcessLockstep(device=self.accelerator.device) if _forwards_are_shared(self) else None
-        TransformersEngine(model, tokenizer)  # a model that cannot generate is an error now, not at the first batch
-        rollout.require(
-            environment,
+        self._require_what_is_configured()
+
+    def _require_what_is_configured(self) -> None:
+        """All that can be known now to fail later."""
+        args = self.args
+        TransformersEngine(self.model, self.processing_class)  # refuses a model without a cache
+        if self.is_fsdp_enabled:
+            raise ConfigurationError(
+                "rollouts of a model that FSDP divides are not covered; use configs/accelerate/zero3.yaml instead"
+            )
+        groups = args.generation_batch_size // self.num_generations
+        if len(self._tasks) < groups:
+            raise ConfigurationError(
+                f"a batch of rollouts has {groups} groups (generation_batch_size {args.generation_batch_size} /"
+                f" num_generations {self.num_generations}) and there are {len(self._tasks)} tasks to train on; lower"
+                " the batch or the accumulation steps, or take more tasks"
+            )
+        if self._rollout.device is not None and args.cast_lm_head_to_fp32:
+            raise ConfigurationError(
+                "trainer.cast_lm_head_to_fp32 binds the head to the model that trains; it goes without rollout.device"
+            )
+        self._rollout.require(
+            self._environment,
             budgets=self._budgets,
             temperature=args.temperature,
             group=self.num_generations,
-            local_rows=args.per_device_train_batch_size * args.steps_per_generation,
-            is_divided=_is_zero_3(self),
+            local_rows=self._local_rows,
+            processes=self.accelerator.num_processes,
         )
-        credit.require(
-            environment,
-            branching=rollout.branching,
+        self._credit.require(
+            self._environment,
+            branching=self._rollout.branching,
             scale_rewards=self.scale_rewards,
-            normalization=normalization,
+            normalization=self._normalization,
         )
+
+    @property
+    def _local_rows(self) -> int:
+        """Rollouts that this process makes at once."""
+        return int(self.args.per_device_train_batch_size * self.args.steps_per_generation)
 
     @property
     def latest(self) -> list[ScoredRollout]:
@@ -137,8 +168,8 @@ class StructuredGRPOTrainer(GRPOTrainer):
         return bool(self._step % (self.args.steps_per_generation * self.num_iterations) == 0)
 
     def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
-        """As TRL's, except that the rows of a group stay together when a window is split into micro-batches."""
-        if not self.model.training:
+        """As TRL's, except that for prefix trees the rows of a group stay together when a window is split."""
+        if not self.model.training or self._scorer is None:
             return super()._prepare_inputs(generation_batch)
         if self._is_between_windows or self._buffered_inputs is None:
             window = self._generate_and_score_completions(generation_batch)
@@ -174,14 +205,8 @@ class StructuredGRPOTrainer(GRPOTrainer):
         device = self.accelerator.device
         is_truncated = torch.tensor([one.rollout.transcript.is_truncated for one in self.latest], device=device)
         lengths = torch.tensor([sum(one.rollout.env_mask) for one in self.latest], device=device)
-        all_truncated, all_lengths = self.accelerator.gather(is_truncated), self.accelerator.gather(lengths)
-        whole = all_lengths[~all_truncated].float().tolist() or [0.0]
-        for name, value in {
-            "clipped_ratio": all_truncated.float().mean().item(),
-            "mean_terminated_length": sum(whole) / len(whole),
-            "min_terminated_length": min(whole),
-            "max_terminated_length": max(whole),
-        }.items():
+        everywhere = self.accelerator.gather(lengths).tolist(), self.accelerator.gather(is_truncated).tolist()
+        for name, value in truncation_curves(*everywhere).items():
             self._metrics["train"][f"completions/{name}"][-1] = value
         if self._masks_truncated:
             output["completion_mask"] = output["completion_mask"] * (~is_truncated)[:, None]
@@ -206,17 +231,29 @@ class StructuredGRPOTrainer(GRPOTrainer):
         super()._save_rng_state(output_dir)
         state = {
             "step": self._step,
-            "processes": self.accelerator.num_processes,
+            "shape": self._window_shape,
             "inputs": None if self._is_between_windows else self._buffered_inputs,
             "entropy": [self.entropy_coef, self._last_world_entropy],
         }
         save_window(output_dir, self.accelerator.process_index, state)
         self.accelerator.wait_for_everyone()
 
+    @property
+    def _window_shape(self) -> dict[str, float]:
+        return window_shape(self.args, self.accelerator.num_processes)
+
+    def require_resumable(self, checkpoint: str) -> None:
+        """Checks that training can go on from a checkpoint as it would have.
+
+        Raises:
+            ConfigurationError: it holds rollouts that are not used up, and they do not fit this configuration.
+        """
+        require_same_window(checkpoint, self.accelerator.process_index, self._window_shape)
+
     def _load_rng_state(self, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)
         kept = None if checkpoint is None else load_window(checkpoint, self.accelerator.process_index)
-        if kept is None or kept["processes"] != self.accelerator.num_processes:
+        if kept is None or kept["shape"] != self._window_shape:
             return
         self._step = kept["step"]
         self.entropy_coef, self._last_world_entropy = kept["entropy"]
@@ -227,18 +264,22 @@ class StructuredGRPOTrainer(GRPOTrainer):
         return Moment(step=self.state.global_step, means=self._reward_state.means)
 
     def _counts(self) -> BatchCounts:
-        """What this process's answers tell the reward's memory."""
+        """What this process's answers, as first sampled, tell the reward's memory."""
+        assert self.batch is not None
+        first = [one for group in self.batch.first for one in group]
         sums = {}
         for name in self._composite.pacing:
-            values = [value for one in self.latest if (value := one.score.parts[name]) is not None]
+            values = [value for one in first if (value := one.score.parts[name]) is not None]
             sums[name] = (sum(values), len(values))
-        reasons = tuple(unjudged_reason(one) for one in self.latest)
+        reasons = tuple(unjudged_reason(one) for one in first)
         return BatchCounts(reasons=reasons, sums=sums)
 
     def roll_out(self) -> list[ScoredRollout]:
         """One scored rollout for each row of the current batch, in its order."""
-        repeated = [list(places) for _, places in itertools.groupby(self._places)]
+        repeated = [(place, len(list(rows))) for place, rows in itertools.groupby(self._places)]
         moment = self._moment()
+        own = [place for place, _ in repeated]
+        taken = {place for places in gather_object([own]) for place in places} if self._rollout.refill else set(own)
         with self._decoder() as decoder:
             self.batch = make_batch(
                 decoder,
@@ -246,16 +287,19 @@ class StructuredGRPOTrainer(GRPOTrainer):
                 moment,
                 self._normalization,
                 self._tasks,
-                [(places[0], len(places)) for places in repeated],
+                repeated,
                 rounds=self._rollout.refill,
-                seed=f"{self.args.seed}:{self._step}",
+                seed=f"{self.args.seed}:{self.state.global_step}:{self._step}",
                 share=(self.accelerator.process_index, self.accelerator.num_processes),
+                taken=taken,
                 total_over_processes=lambda number: sum(gather_object([number])),
             )
         self.ledger += self.batch.ledger
         for name, weight in self._composite.weights(moment).items() if self._composite.is_moving else ():
             self._log_metric(f"weights/{name}", weight)
-        self._tell_rollouts(self.batch)
+        log_scores(self.batch, self._composite, self._log_metric)
+        holds_whole_groups = self._local_rows % self.num_generations == 0
+        log_rollouts(self.batch, self._rollout, self._environment, self._log_metric, whole_groups=holds_whole_groups)
         return self.batch.rollouts
 
     @contextmanager
@@ -277,16 +321,6 @@ class StructuredGRPOTrainer(GRPOTrainer):
             yield self._rollout.decoder(
                 engine, self.processing_class, self._environment, self._budgets, self.args.temperature
             )
-
-    def _tell_rollouts(self, batch: Batch) -> None:
-        """Curves of how the batch came about."""
-        self._log_metric("groups/flat", batch.refill.flat / len(batch.groups))
-        if self._rollout.refill:
-            self._log_metric("groups/flat_after_refill", batch.refill.flat_after / len(batch.groups))
-            self._log_metric("groups/refills", batch.refill.sampled / len(batch.groups))
-        if self._environment.stops:
-            self._log_metric("rollouts/observations", batch.ledger.observations / len(batch.rollouts))
-            self._log_metric("rollouts/wait_share", batch.ledger.wait_seconds / batch.ledger.generate_seconds)
 
 
 def _rollout_function(prompts: list[Any], trainer: StructuredGRPOTrainer) -> dict[str, list[Any]]:

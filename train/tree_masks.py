@@ -16,7 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from decoding.attention_masks import SDPA_OR_FLEX, attention_windows, make_attention_mask
+from decoding.attention_masks import SDPA_OR_FLEX, attention_windows, make_attention_mask, query_dtype
 
 TreeMask: TypeAlias = torch.Tensor | BlockMask | dict[str, torch.Tensor] | dict[str, BlockMask]
 
@@ -37,7 +37,7 @@ def tree_mask(causal: PreTrainedModel, ends: torch.Tensor, depths: torch.Tensor)
         windows = attention_windows(causal.config.get_text_config())
         blocks = {kind: block_mask(ends, depths, window) for kind, window in windows.items()}
         return blocks if len(blocks) > 1 else next(iter(blocks.values()))
-    return make_attention_mask(causal.config, visibility(ends), depths, depths, causal.dtype)
+    return make_attention_mask(causal.config, visibility(ends), depths, depths, query_dtype(causal))
 
 
 def visibility(ends: torch.Tensor) -> torch.Tensor:

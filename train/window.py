@@ -11,7 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from trl import GRPOConfig
 from trl.trainer.utils import split_tensor_dict
+
+from envs.errors import ConfigurationError
 
 Inputs = dict[str, Any]
 
@@ -39,7 +42,36 @@ def save_window(directory: str, process: int, state: Inputs) -> None:
 def load_window(directory: str, process: int) -> Inputs | None:
     """What ``save_window`` wrote; None for a checkpoint without it (of another trainer, or of fewer processes)."""
     path = _path(directory, process)
-    return torch.load(path, weights_only=True) if path.exists() else None
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def window_shape(args: GRPOConfig, processes: int) -> dict[str, float]:
+    """What decides how a window is divided, and what its rollouts carry."""
+    names = (
+        "steps_per_generation", "num_iterations", "per_device_train_batch_size", "gradient_accumulation_steps",
+        "num_generations", "beta",
+    )  # fmt: skip
+    return {"processes": processes, **{name: getattr(args, name) for name in names}}
+
+
+def require_same_window(checkpoint: str, process: int, shape: dict[str, float]) -> None:
+    """Checks that what a checkpoint holds of a window can be used up by a run of this ``shape``.
+
+    Raises:
+        ConfigurationError: it cannot; names what differs.
+    """
+    kept = load_window(checkpoint, process) or load_window(checkpoint, 0)
+    if kept is None or kept["inputs"] is None or kept["shape"] == shape:
+        return
+    changed = [
+        f"{name} was {kept['shape'][name]:g} and is {value:g}"
+        for name, value in shape.items()
+        if kept["shape"][name] != value
+    ]
+    raise ConfigurationError(
+        f"--resume: {checkpoint} holds rollouts that are not used up yet, and they do not fit this run any more:"
+        f" {', '.join(changed)}; change it back, or remove this checkpoint to go on from an earlier one"
+    )
 
 
 def _path(directory: str, process: int) -> Path:

@@ -84,7 +84,7 @@ def test_the_end_of_the_text_ends_the_episode_wherever_it_comes(tokenizer: Any) 
 
 @pytest.mark.parametrize("room", range(9, 60))
 def test_no_episode_is_longer_than_its_budget_or_ends_with_an_observation(tokenizer: Any, room: int) -> None:
-    echo = Echo(observation_tokens=1)
+    echo = Echo(longest_observation=1)
     (rollout,) = decode(tokenizer, two_steps, max_new_tokens=room, echo=echo)[0].rollouts
     assert 1 <= len(rollout.completion_ids) <= room
     assert rollout.env_mask[-1] == 1
@@ -133,7 +133,7 @@ def test_real_rows_come_back_with_the_same_tokens_whenever_they_do(
     decoder = SampleDecoder(
         engine=TransformersEngine(model, tokenizer, max_batch_rows=5),
         tokenizer=tokenizer,
-        environment=Letters(observation_tokens=1),
+        environment=Letters(longest_observation=1),
         budgets=Budgets(max_new_tokens=60),
     )
     tasks = [Task(id=name) for name in ("one", "two", "three")]

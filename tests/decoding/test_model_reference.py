@@ -275,3 +275,22 @@ def test_a_package_model_is_converted_once_and_equals_its_gguf(tmp_path: Path) -
         assert torch.equal(load_model(ModelConfig(reference=str(directory)))(ids).logits, direct(ids).logits)
     gguf_tokenizer = AutoTokenizer.from_pretrained(package, gguf_file=Path(SMOLLM2).name)
     assert tokenizer.get_vocab() == gguf_tokenizer.get_vocab() and tokenizer.chat_template is not None
+
+
+def test_options_of_a_chat_template_become_part_of_it_and_are_saved_with_it(tiny_model: Path, tmp_path: Path) -> None:
+    source = load_tokenizer(str(tiny_model))
+    source.chat_template = "{% if enable_thinking is defined and not enable_thinking %}quiet{% else %}loud{% endif %}"
+    source.save_pretrained(tmp_path / "base")
+    shutil.copy(tiny_model / "config.json", tmp_path / "base")
+    messages = [{"role": "user", "content": "?"}]
+
+    def rendered(reference: Path, **options: Any) -> str:
+        return load_tokenizer(str(reference), options).apply_chat_template(messages, tokenize=False)
+
+    assert rendered(tmp_path / "base") == "loud" and rendered(tmp_path / "base", enable_thinking=True) == "loud"
+    assert rendered(tmp_path / "base", enable_thinking=False) == "quiet"
+    load_tokenizer(str(tmp_path / "base"), {"enable_thinking": False}).save_pretrained(tmp_path / "trained")
+    shutil.copy(tiny_model / "config.json", tmp_path / "trained")
+    assert rendered(tmp_path / "trained") == "quiet"
+    with pytest.raises(ConfigurationError, match="knows no 'thinking_enabled'"):
+        rendered(tmp_path / "base", thinking_enabled=False)

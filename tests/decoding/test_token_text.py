@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tiny_model import build_tiny_tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from decoding.token_text import encode_text, segment_texts, token_of_character
+from decoding.token_text import encode_text, require_plain_tags, segment_texts, token_of_character
 from envs.errors import ConfigurationError
+from envs.layout import Tags
 
 FRAGMENTS = [
     *(
@@ -240,6 +242,26 @@ def test_pieces_that_spell_a_special_token_are_cut_and_no_space_is_put_before(ki
 @pytest.mark.parametrize("kind", PREFIXING)
 def test_much_unknown_text_is_left_out(kind: str) -> None:
     assert encode_text(PREFIXING[kind], "é" * 5000 + "a</s>") == encode_text(PREFIXING[kind], "a</s>") != []
+
+
+@pytest.mark.parametrize(
+    ("special", "is_refused"),
+    [("<final_sql>", True), ("</final_sql>", True), ("</final_sql>\n", True), ("<", True), ("final_sql", True)]
+    + [("<final>", False), ("<|im_sep|>", False)],
+)
+def test_a_tag_that_is_a_special_token_is_refused(special: str, is_refused: bool) -> None:
+    tags = Tags(reasoning="think", answer="final_sql")
+    tokenizer = build_tiny_tokenizer()
+    require_plain_tags(tokenizer, tags)
+    tokenizer.add_tokens(["<think>", "</think>"])
+    require_plain_tags(tokenizer, tags)
+    tokenizer.add_special_tokens({"additional_special_tokens": [special]})
+    require_plain_tags(tokenizer, None)
+    if is_refused:
+        with pytest.raises(ConfigurationError, match="special token"):
+            require_plain_tags(tokenizer, tags)
+    else:
+        require_plain_tags(tokenizer, tags)
 
 
 def test_a_tokenizer_without_a_fast_backend_is_refused() -> None:

@@ -1,7 +1,7 @@
 """Trees of rollouts: as many leaves as asked for, shared prefixes, merged siblings."""
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from random import Random
 from typing import Any
 
@@ -21,14 +21,14 @@ from envs.task import Task
 from envs.transcript import END, Observation, Transcript
 
 
-def grow(tokenizer: Any, script: Script, *, leaves: int, branching: int = 2, seed: int = 0, tasks: int = 1) -> Decoding:
+def grow(tokenizer: Any, script: Script, *, leaves: int, seed: int = 0, tasks: int = 1, **options: Any) -> Decoding:
     decoder = TreeDecoder(
         engine=ScriptedEngine(tokenizer=tokenizer, script=script),
         tokenizer=tokenizer,
         environment=Echo(),
         budgets=Budgets(max_new_tokens=400),
-        branching=branching,
         rejoin_after=0,
+        **options,
     )
     return decoder.decode([Task(id=f"task {number}") for number in range(tasks)], n=[leaves] * tasks, seed=seed)
 
@@ -42,6 +42,16 @@ def script(outcomes: str, depth: int, answers: float) -> Script:
         return f"{random.randrange(10**6)} <step>{random.choice(outcomes)}</step>"
 
     return say
+
+
+class Letters(Echo):
+    """A real model writes noise: some of its common letters close a step."""
+
+    stops = ("a", "e")
+
+    def observe(self, task: Task, transcript: Transcript) -> Observation | None:
+        said = transcript.segments[-1].text
+        return Observation(text="<seen>", digest=said[-1]) if len(transcript.segments) < 6 else END
 
 
 def children(rollouts: tuple[Rollout, ...]) -> dict[int, dict[int, int]]:
@@ -72,7 +82,8 @@ def test_every_tree_has_the_leaves_asked_for_and_shares_what_it_says(
             assert all(rollout.env_mask[start - 1] == 0 and rollout.env_mask[start] == 1 for start in starts[1:])
             assert len(starts) - 1 == sum(segment.author == "environment" for segment in rollout.transcript.segments)
             assert rollout.verdict.is_correct
-        for one, other in itertools.combinations(group.rollouts, 2):
+        distinct = list({rollout.branches[-1].node: rollout for rollout in group.rollouts}.values())
+        for one, other in itertools.combinations(distinct, 2):
             shared = sum(a.node == b.node for a, b in zip(one.branches, other.branches, strict=False))
             assert [branch.node for branch in one.branches[:shared]] == [
                 branch.node for branch in other.branches[:shared]
@@ -89,8 +100,10 @@ def test_siblings_that_were_answered_alike_merge_and_are_counted(tokenizer: Any)
     # Both samples of a turn get the same result: one is followed, and stands for two.
     (first,) = found[-1]
     (second,) = found[first]
-    assert found[-1] == {first: 2} and found[first][second] >= 2
-    assert len(found[second]) == 4
+    assert found[-1] == {first: 2} and found[first] == {second: 2}
+    # The last turn has two samples, each of which is two of the four leaves.
+    last = Counter(rollout.branches[-1].node for rollout in group.rollouts)
+    assert set(last) == set(found[second]) and set(last.values()) == {2}
 
 
 def test_siblings_with_results_of_their_own_are_both_followed(tokenizer: Any) -> None:
@@ -103,20 +116,57 @@ def test_siblings_with_results_of_their_own_are_both_followed(tokenizer: Any) ->
     found = children(group.rollouts)
     assert len(found[-1]) == 2 and all(len(found[node]) == 2 for node in found[-1])
     assert {samples for node in found for samples in found[node].values()} == {1}
+    assert len({rollout.branches[-1].node for rollout in group.rollouts}) == 8
 
 
-def test_answers_that_come_early_leave_their_quota_to_new_samples(tokenizer: Any) -> None:
+def test_an_episode_that_ends_early_counts_for_its_whole_share(tokenizer: Any) -> None:
     (group,) = grow(
         tokenizer, lambda said, random: f"{random.random()}<answer>yes</answer>", leaves=7, branching=3
     ).groups
-    assert [len(rollout.branches) for rollout in group.rollouts] == [1] * 7
-    assert len({rollout.completion_ids for rollout in group.rollouts}) == 7
+    counts = Counter(rollout.completion_ids for rollout in group.rollouts)
+    assert sorted(counts.values()) == [2, 2, 3] and {len(rollout.branches) for rollout in group.rollouts} == {1}
+
+
+def test_the_first_turn_can_have_more_samples_than_later_ones(tokenizer: Any) -> None:
+    decoding = grow(tokenizer, script("abcdefgh", 3, 0.0), leaves=8, first_branching=6)
+    found = children(decoding.groups[0].rollouts)
+    assert sum(found[-1].values()) == 6 and all(sum(found[node].values()) <= 2 for node in found if node != -1)
+
+
+@pytest.mark.parametrize("branching", [2, 3])
+def test_leaves_are_worth_what_independent_rollouts_are(tokenizer: Any, branching: int) -> None:
+    """Right is who took his time, and long turns are answered as short ones are; and half of the episodes end at once.
+
+    Following whoever is answered first, or sampling again where an episode ended, would shift the mean.
+    """
+
+    def say(said: str, random: Random) -> str:
+        if said or random.random() < 0.5:
+            return f"{random.random()}<answer>{'yes' if 'long' in said or not said else 'no'}</answer>"
+        return ("long " * 5 if random.random() < 0.5 else "") + "<step>a</step>"
+
+    decoding = grow(tokenizer, say, leaves=4, branching=branching, tasks=400)
+    means = [sum(rollout.verdict.is_correct for rollout in group.rollouts) / 4 for group in decoding.groups]
+    # P(right) = 1/2 at once + 1/2 * 1/2; the standard error of 400 groups is at most 0.022.
+    assert sum(means) / 400 == pytest.approx(0.75, abs=0.07)
 
 
 def test_what_is_shared_is_generated_once(tokenizer: Any) -> None:
     (group,) = (decoding := grow(tokenizer, script("abcdefgh", 3, 0.0), leaves=8)).groups
     by_rows = sum(sum(rollout.env_mask) for rollout in group.rollouts)
     assert decoding.ledger.generated_tokens < 0.75 * by_rows
+
+
+def test_a_tree_does_not_depend_on_what_else_is_decoded_or_when_rows_come_back(model: Any, tokenizer: Any) -> None:
+    options: dict[str, Any] = {
+        "engine": TransformersEngine(model, tokenizer), "tokenizer": tokenizer,
+        "environment": Letters(longest_observation=1), "budgets": Budgets(max_new_tokens=40),
+    }  # fmt: skip
+    tasks = [Task(id="one"), Task(id="two")]
+    alone = TreeDecoder(**options, rejoin_after=3).decode(tasks[1:], n=[6], seed=0).groups[0]
+    among = TreeDecoder(**options).decode(tasks, n=[5, 6], seed=0).groups[1]
+    assert [one.completion_ids for one in alone.rollouts] == [one.completion_ids for one in among.rollouts]
+    assert [one.branches for one in alone.rollouts] == [one.branches for one in among.rollouts]
 
 
 def test_a_seed_gives_the_same_tree_again(tokenizer: Any) -> None:
@@ -130,17 +180,10 @@ def test_a_seed_gives_the_same_tree_again(tokenizer: Any) -> None:
 def test_trees_over_a_real_model_record_what_a_forward_says(
     model: Any, tokenizer: Any, forward_logprobs: Any, max_batch_rows: int
 ) -> None:
-    class Letters(Echo):
-        stops = ("a", "e")
-
-        def observe(self, task: Task, transcript: Transcript) -> Observation | None:
-            said = transcript.segments[-1].text
-            return Observation(text="<seen>", digest=said[-1]) if len(transcript.segments) < 6 else END
-
     decoder = TreeDecoder(
         engine=TransformersEngine(model, tokenizer, max_batch_rows=max_batch_rows),
         tokenizer=tokenizer,
-        environment=Letters(observation_tokens=1),
+        environment=Letters(longest_observation=1),
         budgets=Budgets(max_new_tokens=50),
         branching=3,
         rejoin_after=2,

@@ -1,6 +1,8 @@
 """What stands where by its tags, and what is wrong with them."""
 
 import itertools
+import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from envs.errors import ConfigurationError
 from envs.layout import Layout, Tags, instruction, lay_out, read_layout
+from envs.overhang import OVERHANG
 from envs.transcript import Segment, Transcript
 
 STEPWISE = Tags(reasoning="think", must_reason=True, step="intermediate_sql", observation="result", answer="final_sql")
@@ -44,7 +47,9 @@ def read(text: str, tags: Tags) -> Layout:
         ("<think><final_sql>z</final_sql></think>", None, "no answer", 0.5),
         ("<think>a</think><final_sql>y</final_sql><final_sql>z</final_sql>", "z", "several answers", 0.5),
         ("<think>a</think>so: <final_sql>z</final_sql>", "z", "text outside", 1),
-        ("<think>a</think><final_sql>z</final_sql>!", "z", "text outside", 1),
+        ("<think>a</think><final_sql>z</final_sql>!", "z", None, 1),
+        ("<think>a</think><final_sql>z</final_sql>!!!!", "z", "text outside", 1),
+        ("<think>a</think><final_sql>z</final_sql>!a", "z", "text outside", 1),
         ("<final_sql>z</final_sql><think>a</think>", "z", "after the answer", 1),
         ("<think>a</think><result>1</result><final_sql>z</final_sql>", "z", "forged observation", 1),
         ("<think>a<final_sql>z</final_sql>", None, "unclosed tag", 0),
@@ -127,6 +132,58 @@ def test_a_step_of_a_turn_that_reasons_on_was_only_thought_of_and_one_that_was_a
     )
     layout = read_layout(transcript, STEPWISE)
     assert (layout.steps, layout.answer, layout.defect) == (("one",), "z", None)
+
+
+def in_turns(first: str, second: str) -> Transcript:
+    return Transcript(
+        segments=(
+            Segment(author="model", text=first),
+            Segment(author="environment", text="<result>\n1\n</result>\n"),
+            Segment(author="model", text=second),
+        )
+    )
+
+
+STEP, ANSWER = "<think>a</think><intermediate_sql>q</intermediate_sql>", "<final_sql>z</final_sql>"
+PUNCTUATION = st.text(alphabet="<>/.,;:!?\"'`)]}\\|-_ \n", max_size=5)
+
+
+@given(PUNCTUATION, PUNCTUATION)
+def test_what_a_token_can_hold_behind_the_tag_that_stopped_a_turn_is_not_written_outside(
+    behind_step: str, behind_answer: str
+) -> None:
+    layout = read_layout(in_turns(STEP + behind_step, ANSWER + behind_answer), STEPWISE)
+    is_short = all(re.fullmatch(rf"\s*\S{{0,{OVERHANG}}}\s*", behind) for behind in (behind_step, behind_answer))
+    assert layout.defect == (None if is_short else "text outside")
+    assert (layout.answer, layout.steps, layout.tag_share) == ("z", ("q",), 1)
+
+
+@given(PUNCTUATION, st.characters(categories=("L", "N", "S"), exclude_characters="<>=+|~^$`"), PUNCTUATION)
+def test_no_letter_digit_or_symbol_can_be_written_behind_a_tag(before: str, sign: str, after: str) -> None:
+    for transcript in (in_turns(STEP + before + sign + after, ANSWER), in_turns(STEP, ANSWER + before + sign + after)):
+        assert read_layout(transcript, STEPWISE).defect == "text outside"
+
+
+def test_only_where_a_turn_is_stopped_can_a_token_hold_more() -> None:
+    assert read_layout(in_turns(STEP, "." + ANSWER), STEPWISE).defect == "text outside"
+    assert read_layout(in_turns(f"<think>a</think>.{STEP}", ANSWER), STEPWISE).defect == "text outside"
+    assert read_layout(in_turns("<think>a</think>.", ANSWER), STEPWISE).defect == "text outside"
+    assert read(f"{STEP}.{ANSWER}", STEPWISE).defect == "text outside"
+    assert read("<think>a</think><answer>z</answer>.", Tags(reasoning="think", answer="answer")).defect is not None
+
+
+@given(st.sampled_from(ALL_TAGS), st.lists(st.sampled_from(PIECES), max_size=14))
+def test_what_the_prompt_has_opened_is_read_as_if_the_model_had(tags: Tags, pieces: list[str]) -> None:
+    text = "".join(pieces)
+    opened = read_layout(Transcript.of(text, begins_in_reasoning=True), tags)
+    written = read(f"<{tags.reasoning}>{text}" if tags.reasoning else text, tags)
+    assert opened == replace(written, characters=len(text))
+
+
+def test_only_the_first_turn_begins_in_what_the_prompt_has_opened() -> None:
+    told = replace(in_turns("a</think><intermediate_sql>q</intermediate_sql>", ANSWER), begins_in_reasoning=True)
+    layout = read_layout(told, STEPWISE)
+    assert (layout.reasoning, layout.steps, layout.answer, layout.defect) == ("a", ("q",), "z", None)
 
 
 def test_a_step_survives_reasoning_that_was_closed_twice() -> None:

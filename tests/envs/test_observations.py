@@ -86,6 +86,16 @@ def test_a_tag_that_completes_nothing_is_not_answered(text: str) -> None:
     assert Echo(tags=TAGS).say(text) is None
 
 
+def test_a_draft_in_the_reasoning_that_the_prompt_has_opened_is_no_answer() -> None:
+    """The template wrote <think>: one turn and several are judged alike."""
+    draft = "I could end with <answer>draft</answer>"
+    assert completed_block(Transcript.of(draft), TAGS) is not None
+    assert completed_block(Transcript.of(draft, begins_in_reasoning=True), TAGS) is None
+    whole = Transcript.of(f"{draft}, but no.</think><answer>z</answer>", begins_in_reasoning=True)
+    block = completed_block(whole, TAGS)
+    assert block is not None and block.text == read_layout(whole, TAGS).answer == "z"
+
+
 def test_where_nobody_has_spoken_or_the_environment_has_nothing_is_answered() -> None:
     echo = Echo(tags=TAGS)
     assert echo.say() is None
@@ -117,22 +127,26 @@ def test_steps_that_are_not_to_be_answered_are_not(tags: Tags) -> None:
     assert echo.say("<step>q</step>") is echo.say("<answer>q</answer>") is None
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=40), st.sampled_from([TAGS, UNPLANNED]))
-def test_what_was_answered_is_what_the_layout_of_the_whole_has_for_steps(pieces: list[str], tags: Tags) -> None:
+@given(st.lists(st.sampled_from(PIECES), max_size=40), st.sampled_from([TAGS, UNPLANNED]), st.booleans())
+def test_what_was_answered_is_what_the_layout_of_the_whole_has_for_steps(
+    pieces: list[str], tags: Tags, begins_in_reasoning: bool
+) -> None:
     echo = Echo(tags=tags, max_steps=100)
     segments: list[Segment] = []
     turn, observation = "", None
     for piece in pieces:
         turn += piece
         if turn.endswith(echo.stops):
-            episode = Transcript(segments=(*segments, Segment(author="model", text=turn)))
+            told = (*segments, Segment(author="model", text=turn))
+            episode = Transcript(segments=told, begins_in_reasoning=begins_in_reasoning)
             observation = echo.observe(episode)
             if observation == END:
                 break
             if observation is not None:
                 segments = [*episode.segments, Segment(author="environment", text=observation.text)]
                 turn = ""
-    transcript = Transcript(segments=(*segments, Segment(author="model", text=turn)))
+    told = (*segments, Segment(author="model", text=turn))
+    transcript = Transcript(segments=told, begins_in_reasoning=begins_in_reasoning)
     layout = read_layout(transcript, tags)
     assert list(layout.steps) == echo.asked
     if observation == END:

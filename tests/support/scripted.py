@@ -28,7 +28,7 @@ class Echo:
     """Answers a step with what it held, and ends at the answer; notes what it was asked, and how many at once."""
 
     delay: float = 0.0
-    observation_tokens: int = 8
+    longest_observation: int = 8
     tags: Tags = Tags(step="step", observation="result", answer="answer")
     asked: list[str] = field(default_factory=list)
     at_once: int = 0

@@ -101,8 +101,8 @@ def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_it_had_not_been(
         command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
-    # As soon as it begins to write one.
-    while not (killed / "checkpoints" / "checkpoint-15").exists():
+    # As soon as it begins to write one: it goes on from the one before, whose rollouts are used up by half.
+    while not (killed / "checkpoints" / "checkpoint-20").exists():
         assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)

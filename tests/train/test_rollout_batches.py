@@ -57,6 +57,7 @@ def make(
         rounds=rounds,
         seed=options.pop("seed", "0:0"),
         share=options.pop("share", (0, 1)),
+        taken=options.pop("taken", set(batch)),
         total_over_processes=options.pop("total", lambda number: number),
     )
 
@@ -110,6 +111,17 @@ def test_processes_draw_tasks_of_their_own_and_a_seed_the_same_again() -> None:
 
     assert not set(drawn((0, 2))) & set(drawn((1, 2)))
     assert drawn((0, 2)) == drawn((0, 2)) and drawn((0, 1), "a") != drawn((0, 1), "b")
+
+
+def test_tasks_of_other_processes_are_not_drawn() -> None:
+    decoder = Dice()
+    make(["0000", "0001", "0010"], [0], rounds=9, decoder=decoder, taken={0, 2})
+    assert [name for round in decoder.decoded for name in round] == ["0000", "0001"]
+
+
+def test_what_was_replaced_is_still_told_of() -> None:
+    batch = make(["1111", "0110"], [0], rounds=1)
+    assert ids_of(batch) == ["0110"] and [group[0].task.id for group in batch.first] == ["1111"]
 
 
 def test_a_process_without_flat_groups_decodes_as_often_as_the_others() -> None:

@@ -1,18 +1,19 @@
 """What reaches TRL's loss of a batch of several turns: masks, advantages by token, and nothing of observations."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig
 from scripted import Echo
 from tiny_model import build_tagging_model
 from trl import GRPOConfig
 
 from decoding.budgets import Budgets
 from decoding.models import ModelConfig, load_model, load_tokenizer
-from decoding.transformers_engine import TransformersEngine
 from envs.errors import ConfigurationError
 from envs.task import Task
 from rewards.composite import Composite
@@ -54,9 +55,10 @@ def make_trainer(episode_model: Path, tmp_path: Path) -> MakeTrainer:
         rollout: RolloutConfig | None = None,
         credit: CreditConfig | None = None,
         prefix_tree: bool = True,
+        peft_config: Any = None,
         **args: Any,
     ) -> StructuredGRPOTrainer:
-        environment = MathLikeEcho(observation_tokens=8)
+        environment = MathLikeEcho(longest_observation=8)
         tokenizer = load_tokenizer(str(episode_model))
         options = {
             "per_device_train_batch_size": GROUP, "gradient_accumulation_steps": 2, "num_generations": GROUP,
@@ -82,6 +84,7 @@ def make_trainer(episode_model: Path, tmp_path: Path) -> MakeTrainer:
             rollout=rollout or RolloutConfig(),
             credit=credit or CreditConfig(),
             prefix_tree=prefix_tree,
+            peft_config=peft_config,
         )
 
     return make
@@ -164,20 +167,29 @@ def test_trees_and_rows_train_the_same_weights(make_trainer: MakeTrainer) -> Non
     assert (weights[0] - weights[1]).norm() < 1e-3 * moved.norm()
 
 
-def test_a_copy_generates_with_the_weights_that_the_policy_has_at_the_time(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(rollout=RolloutConfig(device="cpu"), max_steps=2)
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_copy_generates_with_the_weights_that_the_policy_has_at_the_time(
+    make_trainer: MakeTrainer, lora: bool
+) -> None:
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False) if lora else None
+    trainer = make_trainer(rollout=RolloutConfig(device="cpu"), max_steps=2, peft_config=config)
     trainer.train()
-    copy = trainer._copy
-    assert copy is not None
-    policy = dict(trainer.model.named_parameters())
-    before = {name: value.clone() for name, value in copy.of(trainer.model).named_parameters()}
+    maker = trainer._copy
+    assert maker is not None
+    copy, ids = maker.of(trainer.model), torch.tensor([[5, 6, 7]])
+    assert not {id(value) for value in copy.parameters()} & {id(value) for value in trainer.model.parameters()}
+    expected = trainer.model.eval()(ids).logits
+    # Whatever the trainer has put around the policy's forward, the policy itself does nothing for the copy.
+    ran: list[Any] = []
+    for module in trainer.model.modules():
+        module.register_forward_pre_hook(lambda module, arguments: ran.append(module))
+    assert torch.equal(copy.eval()(ids).logits, expected) and not ran
     with torch.no_grad():
-        for value in policy.values():
+        for value in trainer.model.parameters():
             value.mul_(1.5)
-    after = dict(copy.of(trainer.model).named_parameters())
-    for name, value in policy.items():
-        assert after[name] is not value and torch.equal(after[name], value) and not torch.equal(before[name], value)
-    TransformersEngine(copy.of(trainer.model), trainer.processing_class)
+    assert torch.equal(copy(ids).logits, expected)
+    moved = maker.of(trainer.model)(ids).logits
+    assert not torch.equal(moved, expected) and not ran
 
 
 @pytest.mark.parametrize(
@@ -190,6 +202,10 @@ def test_a_copy_generates_with_the_weights_that_the_policy_has_at_the_time(make_
         ({"credit": CreditConfig(plan_weight=-1.0)}, "from 0"),
         ({"rollout": RolloutConfig(max_turn_tokens=52)}, "60 tokens cannot hold one turn of 52"),
         ({"max_completion_length": 9}, "9 tokens cannot hold one turn of 1, an observation of up to 8"),
+        ({"gradient_accumulation_steps": 7}, "7 groups .* and there are 6 tasks"),
+        ({"credit": CreditConfig(plan_weight=math.inf)}, "from 0"),
+        ({"rollout": RolloutConfig(device="cpu"), "cast_lm_head_to_fp32": True}, "goes without rollout.device"),
+        ({"rollout": RolloutConfig(device="meta")}, "rollout.device 'meta' cannot be used"),
         ({"rollout": RolloutConfig(device="cuda:7")}, "rollout.device 'cuda:7' cannot be used"),
     ],
 )  # fmt: skip
@@ -201,7 +217,8 @@ def test_what_cannot_be_had_is_refused_at_construction(
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("branching", 0), ("refill", -1), ("max_batch_rows", 0), ("rejoin_after", -1)]
+    ("field", "value"),
+    [("branching", 0), ("refill", -1), ("max_batch_rows", 0), ("rejoin_after", -1), ("first_branching", 2)],
 )
 def test_numbers_without_a_meaning_are_refused(field: str, value: int) -> None:
     with pytest.raises(ConfigurationError, match=f"rollout.{field} is {value}"):
@@ -211,7 +228,7 @@ def test_numbers_without_a_meaning_are_refused(field: str, value: int) -> None:
 @pytest.mark.parametrize("config", [RolloutConfig(branching=2), RolloutConfig(refill=1)])
 def test_groups_that_are_divided_between_processes_cannot_grow_trees_or_be_refilled(config: RolloutConfig) -> None:
     options: dict[str, Any] = {
-        "budgets": Budgets(max_new_tokens=100), "temperature": 1.0, "group": 4, "is_divided": False
+        "budgets": Budgets(max_new_tokens=100), "temperature": 1.0, "group": 4, "processes": 2
     }  # fmt: skip
     config.require(Echo(), local_rows=8, **options)
     with pytest.raises(ConfigurationError, match="= 6 rollouts at once, which is no multiple of num_generations 4"):
@@ -219,8 +236,8 @@ def test_groups_that_are_divided_between_processes_cannot_grow_trees_or_be_refil
     RolloutConfig().require(Echo(), local_rows=6, **options)
 
 
-def test_a_second_device_needs_a_whole_model() -> None:
-    with pytest.raises(ConfigurationError, match="under ZeRO-3 no process has one"):
+def test_a_second_device_is_for_one_process() -> None:
+    with pytest.raises(ConfigurationError, match="where one process generates, and there are 2"):
         RolloutConfig(device="cpu").require(
-            Echo(), budgets=Budgets(max_new_tokens=100), temperature=1.0, group=4, local_rows=8, is_divided=True
+            Echo(), budgets=Budgets(max_new_tokens=100), temperature=1.0, group=4, local_rows=8, processes=2
         )

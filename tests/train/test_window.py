@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.window import load_window, save_window, split_by_groups
+from envs.errors import ConfigurationError
+from train.window import load_window, require_same_window, save_window, split_by_groups
 
 
 @given(groups=st.integers(1, 6), size=st.integers(1, 5), parts=st.integers(1, 3))
@@ -45,3 +47,16 @@ def test_a_window_is_read_back_as_it_was_by_the_process_that_wrote_it(tmp_path: 
     kept = load_window(str(tmp_path), 1)
     assert kept is not None and kept["step"] == 3 and torch.equal(kept["inputs"][0]["ids"], torch.arange(4))
     assert load_window(str(tmp_path), 0) is None
+
+
+def test_rollouts_that_are_not_used_up_are_for_a_run_of_the_same_shape(tmp_path: Path) -> None:
+    shape = {"processes": 2, "steps_per_generation": 2, "beta": 0.0}
+    save_window(str(tmp_path), 0, {"step": 3, "shape": shape, "inputs": [{"ids": torch.arange(4)}]})
+    require_same_window(str(tmp_path), 0, dict(shape))
+    with pytest.raises(ConfigurationError, match="steps_per_generation was 2 and is 4, beta was 0 and is 0.04"):
+        require_same_window(str(tmp_path), 0, {**shape, "steps_per_generation": 4, "beta": 0.04})
+    # A process that was not there before has no file of its own.
+    with pytest.raises(ConfigurationError, match="processes was 2 and is 4"):
+        require_same_window(str(tmp_path), 3, {**shape, "processes": 4})
+    save_window(str(tmp_path), 0, {"step": 4, "shape": shape, "inputs": None})
+    require_same_window(str(tmp_path), 0, {**shape, "beta": 0.04})
