@@ -21,16 +21,23 @@ from decoding.slot_cache import SlotCache
 from decoding.slot_table import SlotTable
 from decoding.turn_ends import TurnEnds
 
-# Prompts are read in forwards of at most so many tokens, padding counted, which bounds the memory of activations; a
-# longer one is read alone.
+# Texts are read in forwards of at most so many tokens, padding counted, and so many pairs of a token and what it may
+# see, which bounds the memory of activations and masks (4 bytes a pair, and as much again where layers slide).
 READ_TOKENS = 16_384
+READ_PAIRS = 2**23
+# A row between two turns keeps its room, though others wait for it, for one step per so many tokens of its text: about
+# as long as the same time would go into reading them again. So neither choice costs more than twice the better one,
+# which only who knows when a row goes on could make (Karlin et al. 1988, "Competitive snoopy caching": ski rental).
+TOKENS_PER_STEP_OF_REST = 16
 
 
 class CachedSession:
-    """Rows over one model. At most ``max_batch_rows`` hold a cache; those beyond wait until others are closed.
+    """Rows over one model. At most ``max_batch_rows`` hold a cache; those beyond wait until there is room.
 
-    Where rows between two turns take all the room and nothing else decodes, they lose theirs to those that wait, and
-    read their text again when they go on. Rows with a grammar have one turn.
+    Rows in a turn come first: one between two turns, whether it waits for an answer or to be forked, loses its room to
+    one that waits in a turn once it has rested for a step per ``TOKENS_PER_STEP_OF_REST`` tokens of its text, and at
+    once where nothing else would decode. Those that have rested longest go first. When such a row goes on, what other
+    slots still hold of its text is copied, and the rest is read again. Rows with a grammar have one turn.
     """
 
     def __init__(
@@ -137,8 +144,7 @@ class CachedSession:
         """The rows that decode in this step, with all but their last token in the cache."""
         in_turn = [row for row in self._rows.values() if row.is_in_turn]
         waiting = [row for row in in_turn if row.slot is None]
-        if len(waiting) == len(in_turn):
-            self._make_room(len(waiting))
+        self._make_room(len(waiting), at_once=len(waiting) == len(in_turn))
         followers = self._table.admit(waiting)
         late = {follower for follower, _ in followers}
         rows = [row for row in in_turn if row.slot is not None]
@@ -150,27 +156,33 @@ class CachedSession:
             self._table.follow(followers)
         return rows
 
-    def _make_room(self, count: int) -> None:
-        """Nothing would decode if rows between two turns kept all the room."""
+    def _make_room(self, count: int, *, at_once: bool) -> None:
+        """Takes room for ``count`` rows from those that have rested long enough, or at once from any that rest."""
         missing = count - self._table.free()
-        resting = [row for row in self._rows.values() if row.slot is not None]
-        for row in resting[: max(0, missing)]:
-            self._table.leave(row)
+        resting = [row for row in self._rows.values() if row.slot is not None and not row.is_in_turn]
+        for row in sorted(resting, key=lambda row: -row.rested)[: max(0, missing)]:
+            if at_once or row.rested * TOKENS_PER_STEP_OF_REST >= len(row.ids):
+                self._table.leave(row)
+        for row in resting:
+            row.rested += 1
 
     def _read(self, rows: Sequence[Row]) -> None:
         """Forwards over all that rows have not read but their last token; rows of like length together."""
-        unread = sorted((len(row.ids) - 1 - row.cached, row.number) for row in rows if len(row.ids) - 1 > row.cached)
-        batch: list[tuple[int, int]] = []
-        for count, number in unread:
-            if batch and count * (len(batch) + 1) > READ_TOKENS:
+        unread = sorted((row for row in rows if row.unread > 1), key=lambda row: (row.unread, row.number))
+        batch: list[Row] = []
+        for row in unread:
+            if batch and (row.unread - 1) * (len(batch) + 1) > READ_TOKENS:
                 self._read_batch(batch)
                 batch = []
-            batch.append((count, number))
-        if batch:
-            self._read_batch(batch)
+            batch.append(row)
+        self._read_batch(batch)
 
-    def _read_batch(self, batch: Sequence[tuple[int, int]]) -> None:
-        self._forward([self._rows[number] for _, number in batch], [count for count, _ in batch])
+    def _read_batch(self, batch: Sequence[Row]) -> None:
+        while batch:
+            pairs_a_column = len(batch) * max(len(row.ids) for row in batch)
+            width = max(1, min(READ_TOKENS // len(batch), READ_PAIRS // pairs_a_column))
+            self._forward(batch, [min(width, row.unread - 1) for row in batch])
+            batch = [row for row in batch if row.unread > 1]
 
     def _forward(self, rows: Sequence[Row], counts: Sequence[int]) -> Tensor:
         """Reads the next ``counts`` tokens of the rows; the logits (B, V) at each row's last place of the batch."""

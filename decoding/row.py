@@ -41,6 +41,8 @@ class Row:
         """How many of them a cache holds: those before ``ids[cached]``."""
         self.slot: int | None = None
         """Where the cache holds them; None while the row has no room there."""
+        self.rested = 0
+        """For how many steps the row has held its room since its last turn ended."""
         self.matcher = matcher
         self._compile_error = compile_error
         self._matched = len(self.ids)
@@ -50,6 +52,7 @@ class Row:
 
     def _begin_turn(self, max_new_tokens: int) -> None:
         self.is_in_turn = True
+        self.rested = 0
         self.turn_start = len(self.ids)
         """The index in ``ids`` of the first token of the current turn, or of the last one."""
         self.turn_limit = self.turn_start + max_new_tokens
@@ -91,6 +94,11 @@ class Row:
     def _require_no_grammar(self, action: str) -> None:
         if self.request.grammar is not None:
             raise ValueError(f"row {self.number} has a grammar, which knows one turn only: it cannot be {action}")
+
+    @property
+    def unread(self) -> int:
+        """How many tokens no cache holds."""
+        return len(self.ids) - self.cached
 
     @property
     def turn_ids(self) -> list[int]:

@@ -1,12 +1,12 @@
 """Says when a turn ends: its end-of-text tokens, its stop strings, its budget.
 
 Stop strings are looked for in text, because a tokenizer may merge their first or last character with what stands
-beside them. Not covered: decoders that put spaces of their own between words (WordPiece), and stops within bytes that
+beside them; special tokens are no part of it, as in a transcript. Not covered: decoders that put spaces of their own between words (WordPiece), and stops within bytes that
 make no text.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
@@ -14,7 +14,7 @@ from decoding.engine import FinishReason
 from decoding.row import Row
 
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
-# A window of text begins this many tokens early: decoders drop the space before a first word, and a character may have
+# A window of text begins this many tokens with text early: decoders drop the space before a first word, and a character may have
 # begun in the turn before.
 MARGIN = 4
 
@@ -33,6 +33,7 @@ class TurnEnds:
         # By the last characters of stops: whether a token, as far as it was met, may write one of them.
         self._may_complete: defaultdict[frozenset[str], dict[int, bool]] = defaultdict(dict)
         self._whole: dict[int, bool] = {}
+        self._silent: dict[int, bool] = {}
 
     def finish(self, row: Row) -> FinishReason | None:
         """Why the turn of ``row`` is over; None: it goes on."""
@@ -46,9 +47,11 @@ class TurnEnds:
         stops = row.request.stops
         if not self._may_write_one_of(row.ids[-1], frozenset(stop[-1] for stop in stops)):
             return False
-        # A stop is at most as many tokens as it has bytes, so the tail of the text is enough to look at.
+        # A stop is at most as many tokens with text as it has bytes, so the tail of the text is enough to look at.
         longest = max(len(stop.encode(errors="surrogatepass")) for stop in stops)
-        start = max(0, row.turn_start - MARGIN, len(row.ids) - longest - MARGIN)
+        start = max(
+            self._before(row.ids, row.turn_start, MARGIN), self._before(row.ids, len(row.ids), longest + MARGIN)
+        )
         # From within a character, decoders of bytes show nothing of what follows, up to the next piece that is none.
         while start > 0 and not self._is_whole(row.ids[start]):
             start -= 1
@@ -65,6 +68,20 @@ class TurnEnds:
             has_bytes = UNDECODED in text and not all(character.isascii() for character in characters)
             known[token] = has_bytes or any(character in text for character in characters)
         return known[token]
+
+    def _before(self, ids: Sequence[int], end: int, count: int) -> int:
+        """Where the last ``count`` tokens with text before ``ids[end]`` begin, or 0 where there are fewer."""
+        start = end
+        while start > 0 and count > 0:
+            start -= 1
+            count -= not self._is_silent(ids[start])
+        return start
+
+    def _is_silent(self, token: int) -> bool:
+        """Whether a token has no text: it is special, or beyond the tokenizer's vocabulary."""
+        if token not in self._silent:
+            self._silent[token] = not self._decode([token, token])
+        return self._silent[token]
 
     def _is_whole(self, token: int) -> bool:
         """Whether a token neither begins nor ends within a character."""
@@ -90,4 +107,5 @@ class TurnEnds:
 
     def _decode(self, ids: list[int]) -> str:
         # The clean-up that some tokenizers ask for would take the space out of " ," also inside a string.
-        return self._tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        # The ends of a text, which are special too, are looked for before.
+        return self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -56,8 +56,8 @@ def test_constrained_decoding_is_valid_where_it_ends_even_with_a_random_model(tr
 
 
 def test_full_fine_tuning_moves_the_weights_and_lora_moves_only_the_adapter(tiny_model: Path, train: Train) -> None:
-    # `finished` differs between the answers of a random model, so there is an advantage to follow.
-    reward = ["--reward.parts", "{finished: {weight: 1}}", "--trainer.max_completion_length", "48"]
+    # How far noise gets before it is no JSON any more differs, so there is an advantage to follow.
+    reward = ["--reward.parts", "{progress: {weight: 1}}"]
     full = train("json.yaml", *reward, "--trainer.num_generations", "8", name="full")
     lora = train("json.yaml", *reward, "--trainer.num_generations", "8", "--lora", "{rank: 4, alpha: 8}", name="lora")
 
@@ -111,9 +111,11 @@ def test_wandb_offline_asks_nothing_and_gets_a_curve_for_every_part_and_the_tran
 
 def test_a_preset_of_the_literature_is_one_flag_and_the_tags_that_it_needs(train: Train) -> None:
     tags = "{reasoning: think, step: intermediate_sql, observation: result, answer: final_sql}"
-    options = f"{{tags: {tags}, executor: {{facts: [parsed]}}}}"
+    options = f"{{tags: {tags}, observation_tokens: 32, executor: {{facts: [parsed]}}}}"
     reward = ["--reward", str(ROOT / "configs" / "rewards" / "reex_sql.yaml")]
-    run = train("sql.yaml", *reward, "--environment.options", options)
+    room = ["--trainer.max_completion_length", "64", "--heldout.max_new_tokens", "64"]
+    free = ["--heldout.decodings", "{free: {temperature: 1.0}}"]
+    run = train("sql.yaml", *reward, *room, *free, "--environment.options", options)
     steps = lines(run / "metrics.jsonl")
     for part in ("format", "exact", "execution", "entity_match", "exploration"):
         assert all(f"rewards/{part}" in step for step in steps), part

@@ -54,7 +54,8 @@ class QueryError:
     category: str
     """``not SQL``, ``several statements``, ``unknown table``, ``unknown column``, ``unknown function``,
     ``not a read`` (or a read of what is not the task's), ``too complex`` (the query itself is beyond a
-    limit), ``too large`` (what it computes is beyond one), ``timeout`` or ``runtime error``."""
+    limit), ``too large`` (what it computes is beyond one), ``timeout`` or ``runtime error``; of an intermediate query
+    also ``not repeatable`` (``envs.sql.parsing.repeatability``)."""
     message: str
     """The database's own words, cut to a length."""
     reads: frozenset[tuple[str, str]] = frozenset()

@@ -18,6 +18,7 @@ from envs.sql.databases.execution import (
     Execution,
     QueryError,
     QueryResult,
+    shortened,
     too_long,
 )
 from envs.sql.executor.deadline import Deadline, Phase
@@ -38,6 +39,7 @@ from envs.sql.executor.preview import preview_of
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.suites import Suites
 from envs.sql.executor.warm import WarmConnections
+from envs.sql.parsing.repeatability import volatile_part
 from envs.sql.suite.agreement import Disagreement
 from envs.sql.suite.certainty import Certainty, examine
 from envs.sql.suite.query import ParsedQuery
@@ -98,10 +100,10 @@ class Judge:
 
     def _inspect(self, job: InspectJob) -> Inspection:
         connection = self._connection(job.database)
-        return self._facts.inspect(connection, job, self._answer(connection, job.database, job.query))
+        return self._facts.inspect(connection, job, self._looked_up(connection, job))
 
     def _preview(self, job: PreviewJob) -> Preview:
-        found = self._answer(self._connection(job.database), job.database, job.query)
+        found = self._looked_up(self._connection(job.database), job)
         self._deadline.enter("facts")
         return preview_of(found, job.rows)
 
@@ -122,6 +124,20 @@ class Judge:
         if isinstance(execution, DatabaseFault):
             raise DatabaseFaultError(execution.message)
         return execution
+
+    def _looked_up(self, connection: Connection, job: InspectJob | PreviewJob) -> QueryResult | QueryError:
+        """What comes of an intermediate query: the same each time.
+
+        Raises:
+            DatabaseFaultError: nothing can be said about it.
+        """
+        self._deadline.enter("facts")
+        if too_long(job.query, self._limits) is None:
+            part = volatile_part(job.query, job.database.dialect)
+            if part is not None:
+                message = f"{part} is not available here; a query must return the same each time"
+                return QueryError(category="not repeatable", message=shortened(message))
+        return self._answer(connection, job.database, job.query)
 
     def _execute(self, connection: Connection, database: Database, query: str, phase: Phase) -> Execution:
         if (error := too_long(query, self._limits)) is not None:
