@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from data.bundled_tasks import BundledJsonReader
-from decoding.decoder import prompt_ids
+from decoding.chat_prompt import prompt_ids
 from decoding.engine import Request
 from decoding.models import ModelConfig, load_model, load_tokenizer
 from decoding.transformers_engine import TransformersEngine, end_ids

@@ -23,7 +23,7 @@ from trl.chat_template_utils import qwen2_5_chat_template, supports_tool_calling
 
 from data.bundled_tasks import BundledSqlReader
 from data.spider import SpiderReader
-from decoding.decoder import prompt_ids
+from decoding.chat_prompt import prompt_ids
 from decoding.models import load_tokenizer
 from decoding.transformers_engine import end_ids
 from envs.errors import ConfigurationError

@@ -13,13 +13,13 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
-from decoding.chat_prompt import prompt_ids
+from decoding.chat_prompt import opens_reasoning, prompt_ids
 from decoding.engine import Engine, Request
 from decoding.episode import Episode
 from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Group, Ledger, Rollout
-from decoding.token_text import encode_text
-from envs.environment import Environment
+from decoding.token_text import encode_text, require_plain_tags
+from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
 from envs.task import Task
 from rewards.credit import Branch
@@ -82,7 +82,7 @@ class SampleDecoder:
         loop_options = (self.tokenizer, self.environment, self.budgets, self.rejoin_after)
         with self.engine.session() as session, EpisodeLoop(session, *loop_options) as loop:
             for place, (task, request) in enumerate(zip(tasks, requests, strict=True)):
-                unsaid = Episode(task=task, place=place, row=-1, prompt_ids=request.prompt_ids)
+                unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, request.prompt_ids)
                 episodes += loop.begin(unsaid, request)
             for episode, observation_ids in loop.events():
                 if observation_ids is not None:
@@ -93,6 +93,19 @@ class SampleDecoder:
                 episode.grammar_error = f"environment '{self.environment.name}' has no grammar for this task"
         paths = [(Branch(node=number, start=0),) for count in n for number in range(count)]
         return judged(tasks, episodes, paths, self.environment, self.tokenizer, ledger)
+
+
+def unsaid_episode(
+    tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], task: Task, place: int, prompt: Sequence[int]
+) -> Episode:
+    """An episode before its first turn.
+
+    Args:
+        place: of the task in the decode.
+        prompt: the ids of its prompt.
+    """
+    is_open = opens_reasoning(tokenizer, environment, prompt)
+    return Episode(task=task, place=place, row=-1, prompt_ids=prompt, begins_in_reasoning=is_open)
 
 
 def require_turns(environment: Environment[Any], budgets: Budgets, *, with_grammar: bool) -> None:
@@ -147,13 +160,15 @@ def require_window(
     max_new_tokens: int,
     window: int | None,
 ) -> None:
-    """Checks that every prompt and its answer fit the model's window, and that the tokenizer can write observations.
+    """Checks that every prompt and its answer fit the model's window, and that the tokenizer can write observations and
+    shows the environment's tags.
 
     Raises:
         ConfigurationError: one does not fit (names the task with the longest prompt), or the tokenizer cannot.
     """
     if environment.stops:
         encode_text(tokenizer, "")
+    require_plain_tags(tokenizer, tags_of_environment(environment))
     if window is None or not tasks:
         return
     lengths = [(len(prompt_ids(tokenizer, environment, task)), task.id) for task in tasks]

@@ -45,6 +45,8 @@ class Episode:
     row: int
     """Its number in the session."""
     prompt_ids: Sequence[int]
+    begins_in_reasoning: bool = False
+    """The prompt has opened the reasoning, as some chat templates do."""
     stretches: list[Stretch] = field(default_factory=list)
     finish: FinishReason | None = None
     """Why the episode ended; None while it goes on."""
@@ -96,6 +98,7 @@ class Episode:
             place=self.place,
             row=row,
             prompt_ids=self.prompt_ids,
+            begins_in_reasoning=self.begins_in_reasoning,
             stretches=[stretch.copy() for stretch in self.stretches],
             grammar_error=self.grammar_error,
             texts=list(self.texts),
@@ -127,6 +130,7 @@ class Episode:
                 for stretch, text in zip(self.stretches, texts, strict=True)
             ),
             is_truncated=self.is_truncated,
+            begins_in_reasoning=self.begins_in_reasoning,
             tokens=sum(len(stretch.token_ids) for stretch in self.stretches if stretch.by_model),
         )
 

@@ -177,11 +177,11 @@ class EpisodeLoop:
             yield from self._end(episode, "stop")
         else:
             ids = tuple(encode_text(self._tokenizer, observation.text))
-            self._observations += 1
             # An observation without room for a token after it would end the completion with text that nobody reads.
             if self._budgets.turn(episode.length + len(ids)) < 1:
                 yield from self._end(episode, "length")
             else:
+                self._observations += 1
                 self.digests[episode.row] = observation.digest
                 yield episode, ids
 

@@ -23,7 +23,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
-from decoding.decoder import Decoding, derived_seed, judged, prompt_ids, task_seeds
+from decoding.chat_prompt import prompt_ids
+from decoding.decoder import Decoding, derived_seed, judged, task_seeds, unsaid_episode
 from decoding.engine import Engine, Request
 from decoding.episode import Episode
 from decoding.episode_loop import EpisodeLoop
@@ -65,7 +66,7 @@ class TreeDecoder:
         with self.engine.session() as session, EpisodeLoop(session, *loop_options) as loop:
             trees = []
             for place, (task, count, task_seed) in enumerate(zip(tasks, n, seeds, strict=True)):
-                unsaid = Episode(task=task, place=place, row=-1, prompt_ids=prompts[place])
+                unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, prompts[place])
                 trees.append(_Tree(self, loop, unsaid, leaves=count, seed=task_seed))
             for episode, observation_ids in loop.events():
                 trees[episode.place].take(episode, observation_ids)

@@ -1,8 +1,8 @@
 """Says when a turn ends: its end-of-text tokens, its stop strings, its budget.
 
 Stop strings are looked for in text, because a tokenizer may merge their first or last character with what stands
-beside them; special tokens are no part of it, as in a transcript. Not covered: decoders that put spaces of their own between words (WordPiece), and stops within bytes that
-make no text.
+beside them. Special tokens are no part of the text, as in a transcript. Not covered: decoders that put spaces of their
+own between words (WordPiece), and stops within bytes that make no text.
 """
 
 from collections import defaultdict
@@ -14,8 +14,8 @@ from decoding.engine import FinishReason
 from decoding.row import Row
 
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
-# A window of text begins this many tokens with text early: decoders drop the space before a first word, and a character may have
-# begun in the turn before.
+# A window of text begins this many tokens with text early: decoders drop the space before a first word, and a character
+# may have begun in the turn before.
 MARGIN = 4
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from envs.grammar import Grammar
+from envs.layout import Tags
 from envs.task import Task
 from envs.transcript import Message, Observation, Transcript
 from envs.verdict import Verdict
@@ -70,3 +71,9 @@ class HasObservationBudget(Protocol):
     def longest_observation(self) -> int:
         """The most tokens that one observation has, its tags included."""
         ...
+
+
+def tags_of_environment(environment: Environment[Any]) -> Tags:
+    """What answers to an environment are laid out in; nothing for one that knows no tags."""
+    tags = getattr(environment, "tags", None)
+    return tags if isinstance(tags, Tags) else Tags()

@@ -131,7 +131,9 @@ def read_layout(transcript: Transcript, tags: Tags) -> Layout:
     else:
         answer = text[walk.blocks[-1].end if walk.blocks else 0 :]
     answer = answer if answer and answer.strip() else None
-    written = without_overhang(walk, transcript, step=tags.step, answer=tags.answer) if tags.answers_steps else walk.text
+    written = walk.text
+    if tags.answers_steps:
+        written = without_overhang(walk, transcript, step=tags.step, answer=tags.answer)
     defect = _defect(walk, tags, answer, written=written)
     return Layout(
         answer=answer,

@@ -13,8 +13,9 @@ from envs.tag_walk import TagWalk
 from envs.transcript import Transcript
 
 OVERHANG = 3
-"""The most signs of ASCII's punctuation behind a tag, white space aside, that are taken for the rest of its token; ours.
-Byte-level vocabularies keep letters and digits apart from punctuation; that of SmolLM2 has two such signs at most."""
+"""The most signs of ASCII's punctuation behind a tag, white space aside, that are taken for the rest of its token.
+Ours: byte-level vocabularies keep letters and digits apart from punctuation, and that of SmolLM2 has at most two such
+signs behind a bracket."""
 
 
 def without_overhang(walk: TagWalk, transcript: Transcript, *, step: str | None, answer: str | None) -> str:

@@ -4,11 +4,14 @@ With G the names (tables, ``table.column``) of the gold, a query of a step is, i
 
     wasted      it was not run (one step too many), failed, returned no rows or nothing but NULLs, says nothing of the
                 data (``SELECT 1``), repeats an earlier step, or reads no table of G
-    idle        it is the answer itself, word for word or in other words of the same canonical form: looking at its
-                result is fair, and explores nothing; or it reads tables of G and others at once
+    idle        it is the answer itself, or has it inside of it, in the same words or in others of the same canonical
+                form, with or without LIMIT, ORDER BY and DISTINCT: looking at its result is fair, and explores nothing;
+                or it reads tables of G and others at once
     useful      any other: it reads tables of G only
 
-    r = |G ∩ names of the useful queries| / |G| * max(0, 1 - wasted / tolerance)
+    r = |G ∩ names written in the useful queries| / |G| * max(0, 1 - wasted / tolerance)
+
+Written are the tables, and the columns that stand in the query: ``SELECT * FROM t`` writes t alone.
 
 The formula is ours: that of ReEx-SQL (arXiv 2505.12768), which pays for exploration, could not be read. The first
 factor is at most 1 and rises only when something of G is seen for the first time; a wasted query lowers the second; an
@@ -49,7 +52,7 @@ class Exploration:
             return None
         not_wasted = [query for query in verdict.queries if not _is_wasted(query, gold)]
         useful = [query for query in not_wasted if not query.repeats_answer and _tables(query) <= gold]
-        seen = {name for query in useful for name in query.names}
+        seen = {name for query in useful for name in query.written_names}
         wasted = max(len(verdict.queries), len(verdict.layout.steps)) - len(not_wasted)
         return len(gold & seen) / len(gold) * max(0.0, 1 - wasted / self.tolerance)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from decoding.token_text import token_of_character
-from envs.environment import Environment
+from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
 from envs.layout import Tags
 from envs.tag_walk import TagWalk
@@ -56,12 +56,6 @@ class CreditConfig:
                 f"credit.plan_weight is {self.plan_weight:g}, and the environment's tags have no plan; set"
                 " environment.options.tags.plan"
             )
-
-
-def tags_of_environment(environment: Environment[Any]) -> Tags:
-    """What the environment's answers are laid out in; nothing for one that knows no tags."""
-    tags = getattr(environment, "tags", Tags())
-    return tags if isinstance(tags, Tags) else Tags()
 
 
 def token_advantages(

@@ -108,29 +108,48 @@ def cut(trees: Sequence[Tree], size: int) -> list[Tree]:
     return pieces
 
 
-def cheapest(trees: Sequence[Tree], width: int, *, skips: bool = False) -> list[Tree]:
-    """The trees, cut into sizes that make the forward cheapest.
-
-    For T trees padded to N tokens, a transformer of hidden size ``width`` computes in proportion to
-    ``T * N * (6 * width + N)``: its layers hold about ``12 * width ** 2`` weights, each used twice a token, and its
-    attention costs ``4 * width`` a pair of tokens, seen or not (Kaplan et al. 2020, "Scaling Laws for Neural Language
-    Models", appendix on compute; the choice is ours).
+def cheapest(
+    trees: Sequence[Tree], width: int, *, skips: bool = False, most_pairs: int | None = None
+) -> list[Tree] | None:
+    """The trees, cut into sizes that make the forward cheapest, by ``forward_cost``.
 
     Args:
         trees: those of a micro-batch.
         width: the model's hidden size.
         skips: whether attention leaves out pairs that are not seen; then only the tokens are counted.
+        most_pairs: the most elements of a mask over all trees, padded; None: any number.
+
+    Returns:
+        None where the mask is too large even with every row a tree of its own.
     """
-    largest = max(tree.size for tree in trees)
-    candidates = [list(trees)]
-    while (size := largest >> len(candidates)) and len(candidates[-1]) < sum(len(tree.rows) for tree in trees):
-        candidates.append(cut(trees, size))
+    longest = max(len(row.tokens) for tree in trees for row in tree.rows)
+    beyond = max(tree.size for tree in trees) - longest
+    # Trees smaller than the longest row would be padded to it, so sizes close in on that, by halves.
+    sizes = [longest + (beyond >> step) for step in range(1, beyond.bit_length() + 1)]
+    candidates = [list(trees), *(cut(trees, size) for size in sizes)]
+    shapes = [(len(pieces), max(piece.size for piece in pieces)) for pieces in candidates]
+    costs = [
+        (forward_cost(count, length, width, seen=0 if skips else 1), index)  # of equals the first: fewer pieces
+        for index, (count, length) in enumerate(shapes)
+        if most_pairs is None or count * length**2 <= most_pairs
+    ]
+    return candidates[min(costs)[1]] if costs else None
 
-    def cost(pieces: Sequence[Tree]) -> int:
-        padded = max(piece.size for piece in pieces)
-        return len(pieces) * padded * (6 * width + (0 if skips else padded))
 
-    return min(candidates, key=cost)  # the first of equals: fewer pieces
+def forward_cost(count: int, length: int, width: int, *, seen: float = 1) -> float:
+    """What a transformer computes in a forward, in units of ``4 * width`` operations a layer.
+
+    ``count * length * (6 * width + seen * length)``: its layers hold about ``12 * width ** 2`` weights, each used twice
+    a token, and its attention costs ``4 * width`` a pair of tokens (Kaplan et al. 2020, "Scaling Laws for Neural
+    Language Models", appendix on compute).
+
+    Args:
+        count: the texts or trees of a batch,
+        length: padded to so many tokens.
+        width: the model's hidden size.
+        seen: the share of pairs that attention computes: 1 under a mask, 1/2 where it knows that it is causal.
+    """
+    return count * length * (6 * width + seen * length)
 
 
 def pack(trees: Sequence[Tree], completion_width: int) -> Forest:

@@ -27,13 +27,13 @@ from decoding.generation_copy import GenerationCopy
 from decoding.lockstep import ProcessLockstep
 from decoding.rollout import Ledger
 from decoding.transformers_engine import TransformersEngine
-from envs.environment import Environment
+from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
 from envs.task import Task
 from rewards.composite import Composite
 from rewards.configuration import Normalization
 from rewards.schedule import Moment
-from train.advantages import CreditConfig, tags_of_environment, token_advantages
+from train.advantages import CreditConfig, token_advantages
 from train.reward_functions import reward_functions
 from train.reward_state import BatchCounts, RewardState
 from train.rollout_config import RolloutConfig

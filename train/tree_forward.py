@@ -23,10 +23,15 @@ from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
-from train.prefix_tree import Forest, Row, cheapest, pack, plant
+from decoding.attention_masks import attention_windows, query_dtype
+from train.prefix_tree import Forest, Row, cheapest, forward_cost, pack, plant
 from train.tree_masks import skips_unseen, tree_mask
 
 IGNORED = -100  # the label of what TRL's head scores as 0
+# Trees are worth their masks and their layout where they save at least this share of what rows cost.
+LEAST_SAVING = 0.1
+# The most that the dense masks of a micro-batch may take, of all kinds of layers together.
+MOST_MASK_BYTES = 512 * 2**20
 
 
 def tree_logps(
@@ -37,9 +42,10 @@ def tree_logps(
     *,
     compute_entropy: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """log p of each completion token, and the entropy of the distribution that it is drawn from.
+    """log p of each completion token, and the entropy of the distribution that it is drawn from, through whole trees.
 
-    One call of ``model`` and no other collective operation, so that processes may call it beside TRL's own path.
+    Whatever they cost: ``lay_out`` says where rows are cheaper. One call of ``model`` and no other collective
+    operation, so that processes may call it beside TRL's own path.
 
     Args:
         model: a causal language model with TRL's fused head, as it is wrapped for training.
@@ -54,17 +60,49 @@ def tree_logps(
     Raises:
         ValueError: a row has no prompt, or gaps in its mask.
     """
-    trees = plant(split_rows(input_ids, attention_mask, logits_to_keep))
-    causal = causal_model(model)
-    width = causal.config.get_text_config().hidden_size
-    forest = pack(cheapest(trees, width, skips=skips_unseen(causal)), logits_to_keep)
+    forest = pack(plant(split_rows(input_ids, attention_mask, logits_to_keep)), logits_to_keep)
     return forest_logps(model, forest, input_ids.device, compute_entropy=compute_entropy)
+
+
+def lay_out(
+    causal: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor, logits_to_keep: int
+) -> Forest | None:
+    """The cheapest forest of a micro-batch, to be called under autocast where the forward is.
+
+    Args:
+        causal: the model, without wrappers.
+        input_ids: (B, P + C), as ``tree_logps`` takes them.
+        attention_mask: (B, P + C).
+        logits_to_keep: C.
+
+    Returns:
+        None where it would save less than ``LEAST_SAVING`` of what the rows cost, padded as they are, or where even
+        trees of one row each would need masks of more than ``MOST_MASK_BYTES``.
+
+    Raises:
+        ValueError: a row has no prompt, or gaps in its mask.
+    """
+    config = causal.config.get_text_config()
+    skips = skips_unseen(causal)
+    pair_bytes = len(attention_windows(config)) * query_dtype(causal).itemsize
+    trees = cheapest(
+        plant(split_rows(input_ids, attention_mask, logits_to_keep)), config.hidden_size, skips=skips,
+        most_pairs=None if skips else MOST_MASK_BYTES // pair_bytes,
+    )  # fmt: skip
+    if trees is None:
+        return None
+    # Rows without padding need no mask, and then kernels leave out the half above the diagonal.
+    seen = 1 if (attention_mask == 0).any() else 0.5
+    rows_cost = forward_cost(*input_ids.shape, config.hidden_size, seen=0 if skips else seen)
+    length = max(tree.size for tree in trees)
+    cost = forward_cost(len(trees), length, config.hidden_size, seen=0 if skips else 1)
+    return pack(trees, logits_to_keep) if cost <= (1 - LEAST_SAVING) * rows_cost else None
 
 
 def forest_logps(
     model: nn.Module, forest: Forest, device: torch.device, *, compute_entropy: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """As ``tree_logps``, of a forest that is laid out already."""
+    """As ``tree_logps``, through a forest that is laid out already."""
     causal = causal_model(model)
     on_device = {name: torch.from_numpy(value).to(device) for name, value in vars(forest).items()}
     depths, slots = on_device["depths"], on_device["slots"]

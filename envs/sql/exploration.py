@@ -35,15 +35,18 @@ class IntermediateQuery:
     """An earlier intermediate query of the transcript has the same canonical form
     (``envs.sql.parsing.canonical.query_digest``), whether it ran or not."""
     repeats_answer: bool = False
-    """The answer has the same canonical form."""
+    """It is the answer, or has the answer inside of it: both have the same canonical form once LIMIT, ORDER BY and
+    DISTINCT are left out (``envs.sql.parsing.cores``). Also where it has more queries inside than are looked at."""
     names: tuple[str, ...] = ()
     """Tables and ``table.column`` that it was resolved to, sorted, in lower case; of a query that failed, what had been
     resolved by then."""
+    written_names: tuple[str, ...] = ()
+    """Those of them that stand in the query; not the columns that only a ``*`` stands for. Empty when it failed."""
     touches: float | None = None
     """The share of the gold's names that are among its own, whether it ran or not; None when the gold names none."""
     adds: float | None = None
-    """The share of the gold's names that it is the first to read, of the queries that are informative; None when the
-    gold names none."""
+    """The share of the gold's names that it is the first to write, of the queries that are informative and do not
+    repeat the answer; None when the gold names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,8 @@ class Inspections:
             outcomes: of the jobs, none of them unjudged.
             gold_names: tables and ``table.column`` that the gold reads, in lower case.
         """
-        own = _digest(self.answer, outcomes) if self.answer else None
+        own = _inspection(self.answer, outcomes) if self.answer else None
+        own_digest = _digest(self.answer, outcomes) if self.answer else None
         gold = frozenset(gold_names)
         written: set[str] = set()
         missing = set(gold)
@@ -92,7 +96,8 @@ class Inspections:
         for job in self.steps:
             found = _inspection(job, outcomes)
             digest = _digest(job, outcomes)
-            adds = missing.intersection(found.names) if found.is_informative else frozenset()
+            is_answer = own is not None and _has_answer(found, own, is_same=digest == own_digest)
+            adds = missing.intersection(found.written_names) if found.is_informative and not is_answer else frozenset()
             queries.append(
                 IntermediateQuery(
                     text=job.query if job else "",
@@ -101,8 +106,9 @@ class Inspections:
                     is_informative=found.is_informative,
                     error=found.error,
                     is_repeat=digest in written,
-                    repeats_answer=digest == own,
+                    repeats_answer=is_answer,
                     names=found.names,
+                    written_names=found.written_names,
                     touches=len(gold.intersection(found.names)) / len(gold) if gold else None,
                     adds=len(adds) / len(gold) if gold else None,
                 )
@@ -118,6 +124,16 @@ def _inspection(job: InspectJob | None, outcomes: Mapping[Job, Outcome]) -> Insp
     found = outcomes[job]
     assert isinstance(found, Inspection)
     return found
+
+
+def _has_answer(step: Inspection, answer: Inspection, *, is_same: bool) -> bool:
+    """
+    Args:
+        is_same: both have the same digest.
+    """
+    if is_same or step.error is not None or not answer.cores:
+        return is_same
+    return not step.cores or answer.cores[0] in step.cores
 
 
 def _digest(job: InspectJob | None, outcomes: Mapping[Job, Outcome]) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
@@ -24,7 +25,14 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from decoding.attention_masks import FULL, SLIDING, attention_windows, make_attention_mask, unsupported_attention
+from decoding.attention_masks import (
+    FULL,
+    SLIDING,
+    attention_windows,
+    make_attention_mask,
+    query_dtype,
+    unsupported_attention,
+)
 
 SIZE = {
     "vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
@@ -64,14 +72,74 @@ def test_a_mask_is_visibility_within_the_window(data: st.DataObject) -> None:
     key_positions = torch.randint(0, 6, (rows, keys), generator=draw)
     config = Qwen3Config(**SIZE, layer_types=[SLIDING, FULL], sliding_window=window, use_sliding_window=True)
     config._attn_implementation = data.draw(st.sampled_from(["sdpa", "eager"]))
-    masks = make_attention_mask(config, visible, query_positions, key_positions, torch.float32)
-    assert isinstance(masks, dict)
-    least = torch.finfo(torch.float32).min
+    dtype = data.draw(st.sampled_from([torch.float32, torch.bfloat16]))
+    masks = make_attention_mask(config, visible, query_positions, key_positions, dtype)
+    assert isinstance(masks, dict) and {mask.dtype for mask in masks.values()} == {dtype}
+    least = torch.finfo(dtype).min
     for row, query, key in itertools.product(range(rows), range(queries), range(keys)):
         near = bool(query_positions[row, query] - key_positions[row, key] < window)
         for kind, seen in ((FULL, visible[row, query, key]), (SLIDING, visible[row, query, key] & near)):
-            value = masks[kind][row, 0, query, key].item()
-            assert value == (bool(seen) if config._attn_implementation == "sdpa" else 0.0 if seen else least)
+            assert masks[kind][row, 0, query, key].item() == (0.0 if seen else least)
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps what the kernels of attention are handed, below autocast, and the sizes of whatever is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attended: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.made: list[tuple[torch.dtype, int]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = function(*args, **(kwargs or {}))
+        if "scaled_dot_product" in str(function):
+            mask = next(one for one in [*args[3:], *(kwargs or {}).values()] if isinstance(one, torch.Tensor))
+            self.attended.append((args[0], mask))
+        if isinstance(output, torch.Tensor):
+            self.made.append((output.dtype, output.numel()))
+        return output
+
+
+@pytest.mark.parametrize("kind", ["32 bits", "16 bits", "autocast"])
+def test_all_layers_read_one_mask_of_the_type_of_their_queries(kind: str) -> None:
+    """Kernels convert a mask of any other type, in each layer, and keep what they made for backward."""
+    model = MODELS["llama"]()
+    if kind == "16 bits":
+        model = model.bfloat16()
+    places = torch.arange(9)[None]
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "autocast"), Recorder() as recorder:
+        mask = make_attention_mask(
+            model.config, places[:, None] <= places[:, :, None], places, places, query_dtype(model)
+        )
+        model(places, attention_mask=mask, position_ids=places)
+    assert isinstance(mask, torch.Tensor) and len(recorder.attended) == 2
+    for query, handed in recorder.attended:
+        assert query.dtype == handed.dtype == (torch.float32 if kind == "32 bits" else torch.bfloat16)
+        assert handed.data_ptr() == mask.data_ptr()
+
+
+def test_a_window_makes_no_integers_of_the_size_of_the_mask() -> None:
+    places = torch.arange(50)[None]
+    visible = places[:, None] <= places[:, :, None]
+    with Recorder() as recorder:
+        make_attention_mask(MODELS["mistral sliding"]().config, visible, places, places, torch.float32)
+    assert max(size for dtype, size in recorder.made if dtype == torch.bool) == 50 * 50
+    assert max(size for dtype, size in recorder.made if dtype == torch.long) == 50
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("queries", [1, 5])
+def test_a_query_that_sees_nothing_makes_numbers_and_lines_of_masks_are_aligned(
+    dtype: torch.dtype, queries: int
+) -> None:
+    visible = torch.zeros(2, queries, 5, dtype=torch.bool)
+    visible[0] = True
+    places = torch.arange(5).expand(2, -1)
+    mask = make_attention_mask(MODELS["llama"]().config, visible, places[:, :queries], places, dtype)
+    assert isinstance(mask, torch.Tensor) and all(stride % 8 == 0 for stride in mask.stride()[:-1])
+    inputs = [torch.randn(2, 2, count, 8, dtype=dtype).mul(9).requires_grad_() for count in (queries, 5, 5)]
+    output = torch.nn.functional.scaled_dot_product_attention(*inputs, attn_mask=mask)
+    assert all(one.isfinite().all() for one in (output, *torch.autograd.grad(output.sum(), inputs)))
 
 
 def test_kinds_of_layers_are_read_from_either_form_of_configuration() -> None:

@@ -75,6 +75,8 @@ def test_no_special_token_can_be_spelled_in_a_message(templated: Any) -> None:
 
 
 def test_the_rest_of_a_hostile_prompt_is_encoded_as_ever(templated: Any) -> None:
+    # The template writes a token that is not special, and our instructions name it.
+    templated.chat_template = templated.chat_template.replace("assistant\\n", "assistant\\n<think>")
     hostile = ids_of(templated, "Reason in <think> first.", f"'{templated.eos_token}'")
     ordinary = template_ids(templated, "Reason in <think> first.", "''")
     start = len(template_ids(templated, "Reason in <think> first.")) // 2

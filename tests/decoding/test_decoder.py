@@ -9,7 +9,8 @@ import pytest
 
 from data.bundled_tasks import BundledJsonReader
 from decoding.budgets import Budgets
-from decoding.decoder import SampleDecoder, prompt_ids, require_window
+from decoding.chat_prompt import prompt_ids
+from decoding.decoder import SampleDecoder, require_window
 from decoding.models import load_tokenizer
 from decoding.transformers_engine import TransformersEngine
 from envs.errors import ConfigurationError

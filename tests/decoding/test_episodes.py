@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,10 +11,12 @@ from scripted import Echo, Script, ScriptedEngine
 
 from decoding.budgets import Budgets
 from decoding.decoder import SampleDecoder
+from decoding.models import load_tokenizer
 from decoding.rollout import Group, Rollout
 from decoding.token_text import encode_text
 from decoding.transformers_engine import TransformersEngine
 from envs.errors import ConfigurationError
+from envs.layout import Tags, completed_block, read_layout
 from envs.task import Task
 from envs.transcript import END, Observation, Transcript
 
@@ -156,3 +159,25 @@ def assert_logprobs_are_those_of_a_forward(model: Any, rollouts: Sequence[Rollou
         exact = forward(model.eval(), rollout.prompt_ids, rollout.completion_ids, 1.0).tolist()
         kept = [value * mask for value, mask in zip(exact, rollout.env_mask, strict=True)]
         assert list(rollout.logprobs) == pytest.approx(kept, abs=1e-4)
+
+
+def test_a_prompt_that_opens_the_reasoning_is_known_while_the_model_is_still_thinking(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(str(tiny_model))
+    tokenizer.chat_template = "{{ messages[0]['content'] }}<think>"
+    environment = SqlLike(tags=Tags(reasoning="think", step="step", observation="result", answer="answer"))
+    said = ["I could <answer>draft</answer>", " or not.</think><answer>yes</answer>"]
+    engine = ScriptedEngine(tokenizer=tokenizer, script=lambda text, random: said[bool(text)], prompt="<think>")
+    decoder = SampleDecoder(
+        engine=engine, tokenizer=tokenizer, environment=environment, budgets=Budgets(max_new_tokens=200)
+    )
+    (rollout,) = decoder.decode([Task(id="task")], n=[1], seed=0).groups[0].rollouts
+    assert rollout.transcript.begins_in_reasoning and rollout.transcript.text == "".join(said)
+    assert read_layout(rollout.transcript, environment.tags).answer == "yes"
+
+
+class SqlLike(Echo):
+    """Reads turns as the shipped environments do."""
+
+    def observe(self, task: Task, transcript: Transcript) -> Observation | None:
+        block = completed_block(transcript, self.tags)
+        return None if block is None else END

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from decoding import cached_session
+from decoding.cached_session import TOKENS_PER_STEP_OF_REST
 from decoding.engine import Generation, Request
 from decoding.transformers_engine import TransformersEngine
 
@@ -106,17 +108,81 @@ def test_rows_that_rest_make_room_where_nothing_else_would_decode(model: Any, to
         assert sorted(run_turn(session)) == [0, 1, 2, 3, 4]
 
 
-def test_rows_that_rest_keep_their_room_while_others_decode(model: Any, tokenizer: Any) -> None:
+def steps_until(session: Any, row: int) -> int:
+    """Steps until a turn of this row ends."""
+    for step in range(1, MOST_STEPS):
+        if row in dict(session.step()):
+            return step
+    raise AssertionError(f"the turn of row {row} goes on after {MOST_STEPS} steps")
+
+
+@pytest.mark.parametrize("length", [7, 64])
+def test_rows_that_rest_keep_their_room_until_it_costs_as_much_as_to_read_them_again(
+    model: Any, tokenizer: Any, length: int
+) -> None:
+    kept = -(-(length + 1) // TOKENS_PER_STEP_OF_REST)
     with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
-        (short,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=1, seed=0))
-        session.open(Request(prompt_ids=PROMPT[:3], max_new_tokens=6, seed=0))
+        (resting,) = session.open(Request(prompt_ids=[3] * length, max_new_tokens=1, seed=0))
+        session.open(Request(prompt_ids=[30, 31, 32], max_new_tokens=30, seed=0))
+        (waiting,) = session.open(Request(prompt_ids=PROMPT * 3, max_new_tokens=1, seed=0))
+        assert [row for row, _ in session.step()] == [resting]
+        with tokens_read(model) as counts:
+            assert steps_until(session, waiting) == kept + 1
+            # Its room was taken: all of it is read again, with a token for each of both others meanwhile.
+            assert counts == [1] * kept + [len(PROMPT) * 3 - 1, 2]
+            counts.clear()
+            session.extend(resting, [20, 21], max_new_tokens=1)
+            assert steps_until(session, resting) > 0
+            assert sum(counts) - 2 * counts.count(2) - counts.count(1) == length + 3 - 1
+
+
+def test_rows_that_come_back_in_time_read_no_more_than_their_answer(model: Any, tokenizer: Any) -> None:
+    with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
+        (short,) = session.open(Request(prompt_ids=PROMPT * 9, max_new_tokens=1, seed=0))
+        session.open(Request(prompt_ids=PROMPT[:3], max_new_tokens=9, seed=0))
         session.open(Request(prompt_ids=PROMPT * 3, max_new_tokens=1, seed=0))
         assert [row for row, _ in session.step()] == [short]
         with tokens_read(model) as counts:
-            session.step()
+            for _ in range(len(PROMPT) * 9 // TOKENS_PER_STEP_OF_REST):
+                session.step()
             session.extend(short, [20, 21], max_new_tokens=4)
             session.step()
-        assert counts == [1, 2, 2]
+        assert counts == [*[1] * 3, 2, 2]
+
+
+def test_rows_that_rest_longest_lose_their_room_first(model: Any, tokenizer: Any) -> None:
+    with TransformersEngine(model, tokenizer, max_batch_rows=3).session() as session:
+        (late,) = session.open(Request(prompt_ids=[20, *PROMPT], max_new_tokens=2, seed=0))
+        (early,) = session.open(Request(prompt_ids=[21, *PROMPT], max_new_tokens=1, seed=0))
+        session.open(Request(prompt_ids=PROMPT[:3], max_new_tokens=30, seed=0))
+        assert steps_until(session, late) == 2
+        session.step()
+        (waiting,) = session.open(Request(prompt_ids=PROMPT * 3, max_new_tokens=9, seed=0))
+        session.step()
+        assert {row.number for row in session._rows.values() if row.slot is None} == {early}
+        assert session._rows[late].slot is not None and session._rows[waiting].slot is not None
+
+
+def test_a_long_text_is_read_in_slices_that_bound_its_mask(
+    model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch, forward_logprobs: Any
+) -> None:
+    prompts = [[20 + one, *PROMPT * (3 + one % 3), one + 3] for one in range(5)]
+    requests = [Request(prompt_ids=prompt, max_new_tokens=3, seed=0) for prompt in prompts]
+    monkeypatch.setattr("decoding.cached_session.READ_PAIRS", 600)
+    masks = []
+    make = cached_session.make_attention_mask
+
+    def keep(config: Any, visible: Any, *arguments: Any) -> Any:
+        masks.append(visible.shape)
+        return make(config, visible, *arguments)
+
+    monkeypatch.setattr(cached_session, "make_attention_mask", keep)
+    generations = TransformersEngine(model, tokenizer).generate(requests)
+    assert max(rows * queries * keys for rows, queries, keys in masks) <= 600
+    assert max(queries for _, queries, _ in masks) > 2  # and not token by token
+    for prompt, generation in zip(prompts, generations, strict=True):
+        expected = forward_logprobs(model.eval(), prompt, generation.token_ids, 1.0)
+        assert torch.allclose(torch.tensor(generation.logprobs), expected, atol=1e-4)
 
 
 def test_nothing_is_held_once_all_rows_are_closed(model: Any, tokenizer: Any) -> None:

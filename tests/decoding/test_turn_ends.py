@@ -169,3 +169,20 @@ def test_the_end_of_text_comes_before_the_stop_and_the_stop_before_the_budget() 
         row = Row(Request(prompt_ids=[5], max_new_tokens=1, stops=stops), number=0, stream="0")
         row.append(token, logprob=0.0, log_z=0.0)
         assert TurnEnds(tokenizer, end_ids).finish(row) == expected
+
+
+def test_tokens_without_text_within_a_stop_do_not_hide_it() -> None:
+    tokenizer = byte_level()
+    tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+    special, unknown = tokenizer.pad_token_id, len(tokenizer) + 5  # models have logits beyond their vocabulary
+    letters = tokenizer.convert_tokens_to_ids(list("</sql>"))
+    assert tokenizer.decode([*letters[:-1], special, unknown, letters[-1]], skip_special_tokens=True) == "</sql>"
+    for count in (1, 40):
+        for silent in ([special] * count, [unknown] * count, [special, unknown] * count):
+            turn = [letters[2], *letters[:3], *silent, *letters[3:], letters[2]]
+            assert ends(tokenizer, ("</sql>",), [letters[:1]], turn) == len(turn) - 1
+            # Nor does what they stand between become part of the turn.
+            assert ends(tokenizer, ("</sql>",), [[*letters[:3], *silent]], letters[3:]) is None
+            assert ends(tokenizer, ("</sql>",), [[*letters[:3], *silent]], [*silent, *letters[3:]]) is None
+    # What special tokens are called is no text.
+    assert ends(tokenizer, ("|>", "pad"), [letters], [special, *letters]) is None

@@ -1,5 +1,7 @@
 """The layout of prefix trees: it spells every row, and holds what rows share once."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,7 +76,9 @@ def test_a_cut_forest_holds_the_same_rows_in_trees_of_the_size_asked_for(rows: l
 
 @given(micro_batches(), st.sampled_from([1, 1000]))
 def test_the_cheapest_forest_holds_the_same_rows(rows: list[Row], width: int) -> None:
-    check(rows, cheapest(plant(rows), width))
+    trees = cheapest(plant(rows), width)
+    assert trees is not None
+    check(rows, trees)
 
 
 def long_rows(group: int, prompt: int, completion: int) -> list[Row]:
@@ -87,10 +91,25 @@ def long_rows(group: int, prompt: int, completion: int) -> list[Row]:
 
 
 def test_a_long_prompt_is_one_tree_and_long_completions_are_cut_apart_unless_attention_skips_what_is_unseen() -> None:
-    assert len(cheapest(plant(long_rows(8, prompt=512, completion=64)), 576)) == 1
+    assert pieces(plant(long_rows(8, prompt=512, completion=64)), 576) == 1
     apart = plant(long_rows(16, prompt=16, completion=1000))
-    assert len(cheapest(apart, 64)) > 4
-    assert len(cheapest(apart, 64, skips=True)) == 1
+    assert pieces(apart, 64) > 4
+    assert pieces(apart, 64, skips=True) == 1
+
+
+def pieces(trees: list[Tree], width: int, **options: Any) -> int:
+    cut_trees = cheapest(trees, width, **options)
+    assert cut_trees is not None
+    return len(cut_trees)
+
+
+def test_trees_are_cut_until_their_masks_fit_and_are_none_where_they_cannot() -> None:
+    trees = plant(long_rows(8, prompt=16, completion=100))
+    most_pairs = None
+    for count, size in ((1, 816), (2, 416), (4, 216), (8, 116)):
+        assert pieces(trees, 10**6, most_pairs=most_pairs) == count
+        most_pairs = count * size**2 - 1
+    assert cheapest(trees, 10**6, most_pairs=most_pairs) is None
 
 
 def test_rows_without_a_completion_have_nothing_scored() -> None:

@@ -17,7 +17,9 @@ from tree_models import MODELS, VOCABULARY, Batch, row_scores, tree_batch, wide_
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import utils as trl_utilities
 
-from train.tree_forward import split_rows, tree_logps
+from train import tree_forward
+from train.tree_forward import forest_logps, lay_out, split_rows, tree_logps
+from train.tree_masks import tree_mask
 from train.tree_scorer import PrefixTreeScorer
 
 
@@ -126,6 +128,75 @@ def test_the_model_reads_each_token_once_and_the_head_scored_tokens_alone(monkey
     tree_logps(model, ids, seen, 8)
     assert read == [(1, 20 + 4 + 7)]
     assert scored == [8 + 4 + 7 + 1]  # and one place for rows without a token
+
+
+def shared_rows(group: int, prompt: int, completion: int, *, padded: bool = False) -> Batch:
+    """Rows of one prompt, whose completions differ from their first token on."""
+    draw = torch.Generator().manual_seed(1)
+    prompts = torch.randint(1, VOCABULARY, (1, prompt), generator=draw).expand(group, -1)
+    completions = torch.randint(1, VOCABULARY, (group, completion), generator=draw)
+    completions[:, 0] = torch.arange(1, group + 1)
+    ids = torch.cat([prompts, completions], dim=1)
+    seen = torch.ones_like(ids)
+    if padded:
+        seen[0, -1] = 0
+    return ids, seen, completion
+
+
+def test_a_micro_batch_is_laid_out_where_that_saves_a_tenth_of_what_its_rows_cost() -> None:
+    def is_laid_out(batch: Batch) -> bool:
+        return lay_out(_llama(), *batch) is not None
+
+    assert not is_laid_out(shared_rows(1, 40, 8))
+    assert is_laid_out(shared_rows(2, 40, 8)) and is_laid_out(tree_batch())
+    # Rows without padding cost about half as much attention.
+    assert not is_laid_out(shared_rows(2, 110, 50))
+    assert is_laid_out(shared_rows(2, 110, 50, padded=True))
+    # Too little shared to save a tenth.
+    assert not is_laid_out(shared_rows(2, 9, 91, padded=True))
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+def test_masks_are_kept_below_a_limit_by_cutting_trees(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = wide_model(name)
+    batch = shared_rows(4, 20, 20, padded=True)
+    mask_bytes = []
+
+    def size_of(mask: Any) -> int:
+        return sum(one.nbytes for one in (mask.values() if isinstance(mask, dict) else [mask]))
+
+    def recorded(*arguments: Any) -> Any:
+        mask = tree_mask(*arguments)
+        mask_bytes.append(size_of(mask))
+        return mask
+
+    monkeypatch.setattr(tree_forward, "tree_mask", recorded)
+    kinds = 2 if name == "gemma3" else 1
+    for limit, trees in ((99**2, 1), (99**2 - 1, 2), (2 * 60**2 - 1, None), (0, None)):
+        monkeypatch.setattr(tree_forward, "MOST_MASK_BYTES", limit * 4 * kinds)
+        forest = lay_out(model, *batch)
+        assert (None if forest is None else len(forest.tokens)) == trees
+        if forest is not None:
+            found, _ = forest_logps(model, forest, batch[0].device)
+            torch.testing.assert_close(found, row_scores(model, *batch)[0], rtol=0, atol=1e-5)
+            assert mask_bytes.pop() <= limit * 4 * kinds
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_no_layer_keeps_a_mask_of_its_own_for_backward(autocast: bool) -> None:
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    model = wide_model("llama")
+    ids, seen, width = shared_rows(2, 40, 8)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            tree_logps(model, ids, seen, width)
+    pairs = [tensor for tensor in kept.values() if tensor.untyped_storage().nbytes() // tensor.itemsize == 56 * 56]
+    assert [tensor.dtype for tensor in pairs] == [torch.bfloat16 if autocast else torch.float32]
 
 
 def test_rows_with_gaps_are_refused() -> None:

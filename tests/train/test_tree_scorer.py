@@ -12,8 +12,11 @@ from tree_models import MODELS, VOCABULARY, row_scores, tree_batch, wide_model
 from trl import GRPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
+from decoding import attention_masks
+from decoding.attention_masks import attention_windows
 from train import tree_scorer
-from train.tree_forward import tree_logps
+from train.prefix_tree import Forest, pack
+from train.tree_forward import forest_logps, tree_logps
 from train.tree_masks import SDPA_OR_FLEX, disable_flex, enable_flex, probe_flex, sdpa_mask, sdpa_or_flex, tree_mask
 from train.tree_scorer import PrefixTreeScorer
 
@@ -27,6 +30,39 @@ def test_rows_are_scored_in_batches_of_the_size_asked_for() -> None:
     torch.testing.assert_close(logps, expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(entropies, expected_entropies, rtol=0, atol=1e-5)
     assert aux is None
+
+
+def test_micro_batches_that_share_too_little_go_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = wide_model("llama").eval()
+    ids, seen, width = tree_batch()
+    apart = torch.randint(1, VOCABULARY, ids.shape, generator=torch.Generator().manual_seed(4))
+    ids, seen = torch.cat([ids[:4], apart[:4]]), torch.cat([seen[:4], seen[:1].expand(4, -1)])
+    scorer = PrefixTreeScorer()
+    assert scorer.reason(row_scores, model, ids.device) is None
+    by_rows, by_trees = [], []
+
+    def rows(model: Any, ids: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        by_rows.append(ids)
+        return row_scores(model, ids, *arguments, **options)
+
+    def trees(*arguments: Any, **options: Any) -> Any:
+        by_trees.append(arguments[1].tokens.shape)
+        return forest_logps(*arguments, **options)
+
+    monkeypatch.setattr(tree_scorer, "forest_logps", trees)
+    with torch.no_grad():
+        for compute_entropy in (True, False):
+            logps, entropies, _ = scorer.score(
+                rows, model, ids, seen, width, batch_size=4, compute_entropy=compute_entropy
+            )
+            expected, expected_entropies, _ = row_scores(model, ids, seen, width)
+            torch.testing.assert_close(logps, expected, rtol=0, atol=1e-5)
+            if compute_entropy:
+                torch.testing.assert_close(entropies, expected_entropies, rtol=0, atol=1e-5)
+            else:
+                assert entropies is None
+    assert [one.tolist() for one in by_rows] == [ids[4:].tolist()] * 2
+    assert len(by_trees) == 2
 
 
 def test_trl_still_scores_micro_batches_in_the_method_that_trees_stand_in_for() -> None:
@@ -77,9 +113,64 @@ def test_a_model_that_ignores_the_mask_is_found_out(caplog: Any) -> None:
     assert "its log-probabilities differ by" in str(reason_of(model))
 
 
-def test_a_forward_that_refuses_the_mask_is_no_crash(monkeypatch: Any) -> None:
+def leak(forest: Forest) -> None:
+    """The second branch sees the first token of the first."""
+    forest.ends[0, 15] = forest.tokens.shape[1]
+
+
+def hide(forest: Forest) -> None:
+    """The second branch does not see the last token that both share."""
+    forest.ends[0, 14] = forest.ends[0, 15]
+
+
+def shift(forest: Forest) -> None:
+    """The second branch stands one position too far on."""
+    forest.depths[0, forest.ends[0, 15] :] += 1
+
+
+@pytest.mark.parametrize("mistake", [leak, hide, shift])
+def test_one_token_seen_or_moved_is_found_out_in_16_bits(monkeypatch: pytest.MonkeyPatch, mistake: Any) -> None:
+    model = wide_model("qwen3").bfloat16()
+
+    def wrong(*arguments: Any) -> Forest:
+        forest = pack(*arguments)
+        mistake(forest)
+        return forest
+
+    monkeypatch.setattr("train.tree_forward.pack", wrong)
+    assert "its log-probabilities differ by" in str(reason_of(model))
+
+
+@pytest.mark.parametrize("name", ["gemma3", "mistral sliding"])
+@pytest.mark.parametrize("window", [3, 5])
+def test_a_window_that_is_read_wrong_is_found_out(name: str, window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reason_of(wide_model(name)) is None
+    monkeypatch.setattr(
+        attention_masks, "attention_windows",
+        lambda config: {kind: found and window for kind, found in attention_windows(config).items()},
+    )  # fmt: skip
+    assert "its log-probabilities differ by" in str(reason_of(wide_model(name)))
+
+
+@pytest.mark.parametrize(("window", "length"), [(30, 60), (512, 1024), (513, 12), (None, 12)])
+def test_the_check_reaches_beyond_windows_of_some_hundreds(window: int | None, length: int) -> None:
+    model = wide_model("mistral sliding")
+    model.config.sliding_window = window
+    widths = []
+
+    def rows(model: Any, ids: torch.Tensor, *arguments: Any) -> Any:
+        widths.append(ids.shape[1])
+        raise StopIteration
+
+    with pytest.raises(StopIteration):
+        PrefixTreeScorer().reason(rows, model, torch.device("cpu"))
+    assert widths == [length + 3 + 16]
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, RuntimeError])
+def test_a_forward_that_refuses_the_mask_is_no_crash(monkeypatch: Any, error: type[Exception]) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
-        raise ValueError("no such mask")
+        raise error("no such mask")
 
     monkeypatch.setattr(tree_scorer, "tree_logps", refuse)
     assert reason_of(wide_model("llama")) == "its forward does not take tree masks (no such mask)"

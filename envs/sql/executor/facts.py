@@ -23,9 +23,10 @@ from envs.sql.metrics.spider_preparation import is_order_compared, prepare_query
 from envs.sql.metrics.spider_schema import SpiderSchema, schema_from_tables
 from envs.sql.metrics.spider_tokens import SpiderSyntaxError
 from envs.sql.parsing.canonical import query_digest
+from envs.sql.parsing.cores import core_digests
 from envs.sql.parsing.data_dependence import depends_on_data
 from envs.sql.parsing.facts import ParsedFacts, compare_queries
-from envs.sql.parsing.names import used_names
+from envs.sql.parsing.names import used_names, written_names
 
 VES_REPETITIONS = 100
 """As in the official script."""
@@ -91,10 +92,14 @@ class FactFinder:
         digest = query_digest(job.query, schema, job.database.dialect)
         if isinstance(execution, QueryError):
             return Inspection(error=execution.category, names=names, digest=digest)
+        written = written_names(job.query, schema, job.database.dialect) or frozenset()
         return Inspection(
             row_count=len(execution.rows),
             names=names,
+            # Of a text that cannot be parsed the database tells the columns, but not which of them stand in it.
+            written_names=tuple(name for name in names if "." not in name or name in written),
             digest=digest,
+            cores=core_digests(job.query, schema, job.database.dialect),
             is_informative=any(value is not None for row in execution.rows for value in row)
             and depends_on_data(job.query, schema, job.database.dialect),
         )

@@ -95,8 +95,13 @@ class Inspection:
     """Rows that it returned; None when it did not run."""
     names: tuple[str, ...] = ()
     """Tables and ``table.column`` that it was resolved to, sorted, in lower case."""
+    written_names: tuple[str, ...] = ()
+    """Those of ``names`` that stand in it, and not only behind a ``*`` (``envs.sql.parsing.names``)."""
     digest: str | None = None
     """Equal for queries of the same canonical form (``envs.sql.parsing.canonical``); None when it ended its worker."""
+    cores: tuple[str, ...] = ()
+    """Of it and of the queries inside of it, its own first (``envs.sql.parsing.cores``); empty when they are too many,
+    and when it ended its worker."""
     is_informative: bool = False
     """It returned a value that is not NULL, in a result that the data decides (``parsing.data_dependence``)."""
 

@@ -7,6 +7,7 @@ difference: of the columns that USING or NATURAL JOIN equates, SQLite reports th
 from collections.abc import Set
 
 from envs.sql.parsing.resolution import Schema, resolve
+from envs.sql.parsing.scopes import ColumnReference
 
 
 def used_names(query: str, schema: Schema, dialect: str) -> frozenset[str] | None:
@@ -20,6 +21,32 @@ def used_names(query: str, schema: Schema, dialect: str) -> frozenset[str] | Non
         return None
     lowered = {(table.lower(), column.lower()) for table, column in resolution.reads}
     return frozenset({table for table, _ in lowered} | {f"{table}.{column}" for table, column in lowered if column})
+
+
+def written_names(query: str, schema: Schema, dialect: str) -> frozenset[str] | None:
+    """As ``used_names``, without the columns that only a ``*`` stands for."""
+    resolution = resolve(query, schema, dialect)
+    if resolution is None:
+        return None
+    written = [one for one in resolution.references.values() if isinstance(one, ColumnReference)]
+    written += [one for scope in resolution.scopes.values() for pair in scope.merged for one in pair]
+    columns = {f"{table}.{column}".lower() for table, column in filter(None, map(_base_column, written))}
+    return frozenset(table.lower() for table, column in resolution.reads if not column) | columns
+
+
+def _base_column(reference: ColumnReference) -> tuple[str, str] | None:
+    """The column of a table that a reference means, seen through every ``*``; None where it means an expression, whose
+    own columns are written in it."""
+    while True:
+        source = reference.scope.sources[reference.source]
+        if source.table is not None:
+            return source.table, reference.name
+        if not isinstance(reference.column, int) or reference.column >= len(source.outputs):
+            return None
+        behind = source.outputs[reference.column].reference
+        if behind is None:
+            return None
+        reference = behind
 
 
 def jaccard(one: Set[str], other: Set[str]) -> float:

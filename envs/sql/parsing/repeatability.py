@@ -72,6 +72,7 @@ def volatile_part(query: str, dialect: str) -> str | None:
         dialect: sqlite, duckdb or postgres.
     """
     tokens = _tokens(query, dialect)
+    counts = _argument_counts(tokens)
     volatile = _DIALECTS[dialect]
     has_time = volatile.reads_anywhere
     word = None
@@ -96,25 +97,26 @@ def volatile_part(query: str, dialect: str) -> str | None:
             return f"{token.text}()"
         if name in volatile.defaulting:
             has_time = True
-            if _arguments(tokens, place + 1) <= volatile.defaulting[name]:
+            if counts[place + 1] <= volatile.defaulting[name]:
                 return f"{token.text}() of this moment"
     return f"'{word}'" if word is not None and has_time else None
 
 
-def _arguments(tokens: Sequence[Token], opening: int) -> int:
-    """How many arguments the call has whose bracket is the token at ``opening``."""
-    depth, commas = 0, 0
-    for token in tokens[opening:]:
+def _argument_counts(tokens: Sequence[Token]) -> dict[int, int]:
+    """How many arguments stand in each pair of brackets, by the place of the opening one."""
+    counts: dict[int, int] = {}
+    is_open: list[int] = []
+    for place, token in enumerate(tokens):
+        if token.token_type is TokenType.R_PAREN:
+            if is_open:
+                is_open.pop()
+            continue
+        if is_open:
+            counts[is_open[-1]] = max(1, counts[is_open[-1]]) + (token.token_type is TokenType.COMMA)
         if token.token_type is TokenType.L_PAREN:
-            depth += 1
-        elif token.token_type is TokenType.R_PAREN:
-            depth -= 1
-            if depth == 0:
-                break
-        elif token.token_type is TokenType.COMMA and depth == 1:
-            commas += 1
-    is_empty = opening + 1 < len(tokens) and tokens[opening + 1].token_type is TokenType.R_PAREN
-    return 0 if is_empty else commas + 1
+            is_open.append(place)
+            counts[place] = 0
+    return counts
 
 
 def _tokens(query: str, dialect: str) -> list[Token]:

@@ -1,6 +1,9 @@
 """Answers to expressions: exact values, and no value that the expression has not."""
 
+import math
+import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from operator import add, mul, sub
@@ -14,6 +17,7 @@ from envs.math.arithmetic import UnreadableError, as_latex
 from envs.math.environment import MathEnvironment
 from envs.math.evaluation import evaluate
 from envs.math.task import MathTask
+from envs.math.typed_functions import KNOWN
 from envs.transcript import END, Observation, Segment, Transcript
 
 TAGS = Tags(reasoning="think", must_reason=True, step="calc", observation="value", answer="answer")
@@ -67,16 +71,34 @@ def body(expression: str) -> str:
         ("10**70", "about 1.00000000000e+70"),
         ("1/0", "error: it has no value (a division by zero)"),
         ("x+1", "error: only numbers can be computed, and it has x"),
-        ("12 apples", "error: only numbers can be computed, and it has a, l, p, s"),
+        ("12 apples", f"error: 'apples' is not known; it can have {KNOWN}"),
+        ("foo(3)", f"error: 'foo' is not known; it can have {KNOWN}"),
+        ("3 % of 4", f"error: 'of' is not known; it can have {KNOWN}"),
+        ("sqrt 4", "error: sqrt needs brackets around what it is taken of"),
+        ("sin 30", "error: sin needs brackets around what it is taken of"),
+        ("100_000/3", "100000/3, about 33333.3333333"),
+        ("1_234_567", "1234567"),
+        ("exp(1)", "E, about 2.71828182846"),
+        ("3sin(pi/6)^2*2", "3/2 = 1.5"),
+        ("sin(pi/6)cos(0)", "1/2 = 0.5"),
+        ("ln(exp(2)) + log2(8) + log_2(8) + log10(1000)", "11"),
+        ("acos(0)*2", "pi, about 3.14159265359"),
+        ("abs(-3)! + floor(-2.5) + ceil(2.1)", "6"),
+        ("sqrt(abs(-16))", "4"),
+        ("log(100)", "error: log has no base here; write ln(...), log2(...) or log10(...)"),
+        (r"\log_{10}100", "2"),
+        (r"\ln 1 + 1", "1"),
+        ("2^(3!) + (2^3)!", "40384"),
         ("12=3", "error: it is no arithmetic expression"),
         ("(1,2)", "error: it is no arithmetic expression"),
-        ("f(2)", "error: it is no arithmetic expression"),
+        ("f(2)", f"error: 'f' is not known; it can have {KNOWN}"),
+        (r"\sum_{k=1}^{3} k(k+1)", "20"),
         ("12*", "error: it cannot be read as an expression"),
         ("2^", "error: an exponent cannot be read; write it in braces, 2^{...}"),
         ("sqrt(2", "error: a bracket is never closed"),
         ("1" * 501, "error: it is longer than 500 characters"),
         (" ", "error: the step holds no expression"),
-        ("__import__('os').getpid()", "error: it cannot be read as an expression"),
+        ("__import__('os').getpid()", f"error: 'import' is not known; it can have {KNOWN}"),
         ("\ud800", "error: it cannot be read as an expression"),
     ],
 )
@@ -88,6 +110,50 @@ def test_values_are_exact_and_errors_are_told(expression: str, said: str) -> Non
 def test_what_would_be_misread_is_refused(text: str) -> None:
     with pytest.raises(UnreadableError, match="write one operator"):
         as_latex(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2_3", "underscore"),
+        ("1_00", "underscore"),
+        ("12_345_6", "underscore"),
+        (r"\sqrt 16", "what the root is of"),
+        (r"\sqrt16", "what the root is of"),
+        (r"\sqrt4.5", "what the root is of"),
+        (r"\frac123", "where the fraction ends"),
+        ("3!!", "double factorial"),
+        ("3! !", "double factorial"),
+        ("2^3!", "factorial behind an exponent"),
+        ("2^{3}!", "factorial behind an exponent"),
+        ("1e3e2", "one e"),
+        (r"\ln 2*3", r"argument of .ln 2\* ends"),
+        (r"\sin 2(3)", r"argument of .sin 2\( ends"),
+        (r"\sin(30^\circ)", "degrees"),
+        ("sin(30°)", "degrees"),
+        ("abs(3 - abs(-4))", "absolute value inside"),
+        ("sin(2", "never closed"),
+    ],
+)
+def test_what_would_get_another_value_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(UnreadableError, match=reason):
+        as_latex(text)
+
+
+FUNCTIONS: dict[str, Callable[[float], float]] = {
+    "sin": math.sin, "cos": math.cos, "tan": math.tan, "exp": math.exp, "atan": math.atan, "sqrt": math.sqrt,
+    "ln": math.log, "log2": math.log2, "log10": math.log10, "abs": abs, "floor": math.floor, "ceil": math.ceil,
+}  # fmt: skip
+
+
+@given(st.sampled_from(sorted(FUNCTIONS)), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_typed_functions_have_the_values_of_pythons(name: str, number: int, factor: int, divisor: int) -> None:
+    said = evaluate(as_latex(f"{factor}*{name}({number}/{divisor}) + {factor}{name}({number}/{divisor})*2"))
+    value = Fraction(number, divisor)
+    expected = 3 * factor * FUNCTIONS[name](value if name in ("floor", "ceil", "abs") else float(value))
+    shown = re.split(" = |about ", said)[-1]
+    assert float(Fraction(shown)) == pytest.approx(float(expected), rel=1e-9, abs=1e-9)
 
 
 NUMBERS = st.one_of(

@@ -1,5 +1,6 @@
 """Intermediate queries return the same each time: what hangs on chance or the clock is refused, and nothing else is."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,7 @@ REPEATABLE = [
     ("SELECT name FROM singer WHERE name = 'today show'", ("postgres",)),
     ("SELECT sample FROM singer", ALL),
     ("not SQL at all '", ALL),
+    ("SELECT strftime(lower('%Y'), upper(name)), date((SELECT min(a) FROM t)) FROM t)(", ("sqlite",)),
 ]
 
 
@@ -85,6 +87,13 @@ def test_no_text_raises(text: str, dialect: str) -> None:
         volatile_part(f"SELECT random() -- {text.split(chr(10))[0]}", dialect) == "random()" or not text.isprintable()
     )
     volatile_part(text, dialect)
+
+
+@pytest.mark.parametrize("unit", ["strftime(1,", "strftime(strftime(1),", "(", "date(a) "])
+def test_a_long_text_is_looked_at_once(unit: str) -> None:
+    start = time.perf_counter()
+    volatile_part(unit * (20_000 // len(unit)) + ",1)" * 3_000, "sqlite")
+    assert time.perf_counter() - start < 2
 
 
 def test_an_intermediate_query_that_hangs_on_chance_is_refused_with_its_reason(database: Path) -> None:

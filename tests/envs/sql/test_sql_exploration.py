@@ -187,7 +187,57 @@ def test_what_a_query_adds_is_what_no_earlier_one_has_shown(database: Path) -> N
     assert constant.touches == 1.0 and constant.adds == 0.0
     assert first.adds == pytest.approx(2 / 3)
     assert padding.adds == 0.0 and padding.touches == first.touches
-    assert last.adds == pytest.approx(1 / 3)
+    assert last.repeats_answer and last.adds == 0.0
+    _, _, _, last = explore(database, *steps, answer="SELECT name FROM singer")
+    assert not last.repeats_answer and last.adds == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        f"{GOLD} LIMIT 9",
+        f"{GOLD} ORDER BY name",
+        "SELECT DISTINCT name FROM singer WHERE 30 = age LIMIT 5 OFFSET 0",
+        f"SELECT * FROM ({GOLD})",
+        f"SELECT count(*) FROM ({GOLD} LIMIT 9)",
+        f"WITH a AS ({GOLD}) SELECT * FROM a WHERE name <> 'x'",
+        f"{GOLD} UNION SELECT venue FROM concert",
+        f"SELECT venue FROM concert WHERE year NOT IN ({GOLD})",
+        "SELECT 0 UNION " * 17 + GOLD,
+    ],
+)
+def test_the_answer_in_disguise_adds_nothing(database: Path, disguised: str) -> None:
+    for answer in (GOLD, f"{GOLD} LIMIT 3", "SELECT DISTINCT s.name FROM singer AS s WHERE s.age = 30 ORDER BY 1"):
+        (asked,) = explore(database, disguised, answer=answer)
+        assert asked.is_executed and asked.is_informative
+        assert asked.repeats_answer and asked.adds == 0.0
+
+
+@pytest.mark.parametrize(
+    "look", ["SELECT name, age FROM singer LIMIT 9", "SELECT DISTINCT age FROM singer", "SELECT name FROM singer"]
+)
+def test_a_look_at_what_the_answer_reads_is_no_answer_in_disguise(database: Path, look: str) -> None:
+    (asked,) = explore(database, look)
+    assert not asked.repeats_answer and asked.adds is not None and asked.adds > 0.0
+
+
+@pytest.mark.parametrize(
+    ("query", "written"),
+    [
+        ("SELECT * FROM singer", {"singer"}),
+        ("SELECT s.* FROM singer AS s", {"singer"}),
+        ("SELECT * FROM (SELECT * FROM singer)", {"singer"}),
+        ("SELECT *, age FROM singer WHERE name <> ''", {"singer", "singer.age", "singer.name"}),
+        ("SELECT age FROM (SELECT * FROM singer)", {"singer", "singer.age"}),
+        ("WITH t AS (SELECT * FROM singer) SELECT t.age FROM t", {"singer", "singer.age"}),
+        ("SELECT count(*) FROM singer", {"singer"}),
+        ("SELECT * FROM singer JOIN concert USING (singer_id)", {"singer", "concert", "singer.singer_id"}),
+    ],
+)
+def test_a_star_stands_for_its_table_and_for_no_column(database: Path, query: str, written: set[str]) -> None:
+    (asked,) = explore(database, query, answer="SELECT 1")
+    assert set(asked.written_names) == written
+    assert asked.adds == pytest.approx(len(written & {"singer", "singer.name", "singer.age"}) / 3)
 
 
 @given(
