@@ -16,9 +16,8 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from decoding.token_text import special_spelling
-from envs.environment import Environment
+from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
-from envs.layout import Tags
 from envs.task import Task
 from envs.transcript import Message
 
@@ -55,11 +54,11 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any]
 def opens_reasoning(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], ids: Sequence[int]) -> bool:
     """Whether a prompt ends with the opening tag of the environment's reasoning, white space aside, as some chat
     templates write it; then ``Transcript.begins_in_reasoning`` has to say so. False where the environment has none."""
-    tags = getattr(environment, "tags", None)
-    if not isinstance(tags, Tags) or tags.reasoning is None:
+    reasoning = tags_of_environment(environment).reasoning
+    if reasoning is None:
         return False
     end = tokenizer.decode(list(ids[-LAST_TOKENS:]), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return end.rstrip().endswith(f"<{tags.reasoning}>")
+    return end.rstrip().endswith(f"<{reasoning}>")
 
 
 def _templated(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], **options: bool) -> list[int]:

@@ -120,7 +120,7 @@ def read_layout(transcript: Transcript, tags: Tags) -> Layout:
             tokens=transcript.tokens,
         )
     turns = [segment.text for segment in transcript.segments if segment.author == "model"]
-    walk = _walk(turns, transcript, tags)
+    walk = walk_turns(turns, transcript, tags)
     answers = [block for block in walk.blocks if block.name == tags.answer]
     reasoning = [block.text for block in walk.blocks if block.name == tags.reasoning]
     plans = [block.text for block in walk.blocks if block.name == tags.plan]
@@ -159,7 +159,7 @@ def completed_block(transcript: Transcript, tags: Tags) -> CompletedBlock | None
     closing = (f"</{name}>" for name in (tags.step, tags.answer) if name is not None)
     end = max((place + len(tag) for tag in closing if (place := last.text.rfind(tag)) >= 0), default=0)
     turns = [segment.text for segment in transcript.segments[:-1] if segment.author == "model"] + [last.text[:end]]
-    walk = _walk(turns, transcript, tags)
+    walk = walk_turns(turns, transcript, tags)
     block = walk.blocks[-1] if end and walk.blocks else None
     if block is None or block.end < len(walk.text) or block.name not in (tags.step, tags.answer):
         return None
@@ -222,7 +222,8 @@ def lay_out(answer: str, tags: Tags, *, reasoning: str, plan: str) -> str:
     return "\n".join(parts)
 
 
-def _walk(turns: Iterable[str], transcript: Transcript, tags: Tags) -> TagWalk:
+def walk_turns(turns: Iterable[str], transcript: Transcript, tags: Tags) -> TagWalk:
+    """The blocks of ``turns``, which are a transcript's model turns from the first on."""
     return TagWalk.over(
         turns,
         names=tags.names(),

@@ -16,8 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from decoding.token_text import token_of_character
 from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
-from envs.layout import Tags
-from envs.tag_walk import TagWalk
+from envs.layout import Tags, walk_turns
 from envs.transcript import Transcript
 from rewards.credit import expand, segment_weights, sibling_advantages
 from train.rollouts import ScoredGroup, ScoredRollout
@@ -109,7 +108,7 @@ def _plan_end(scored: ScoredRollout, tags: Tags, tokenizer: PreTrainedTokenizerB
     """The number of completion tokens before the closing tag of the first plan; None without a plan."""
     transcript = scored.rollout.transcript
     turns = [segment.text for segment in transcript.segments if segment.author == "model"]
-    walk = TagWalk.over(turns, names=tags.names(), reasoning=tags.reasoning, step=tags.step)
+    walk = walk_turns(turns, transcript, tags)
     end = next((block.end for block in walk.blocks if block.name == tags.plan), None)
     if end is None:
         return None

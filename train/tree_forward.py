@@ -93,7 +93,8 @@ def lay_out(
         return None
     # Rows without padding need no mask, and then kernels leave out the half above the diagonal.
     seen = 1 if (attention_mask == 0).any() else 0.5
-    rows_cost = forward_cost(*input_ids.shape, config.hidden_size, seen=0 if skips else seen)
+    count, width = input_ids.shape
+    rows_cost = forward_cost(count, width, config.hidden_size, seen=0 if skips else seen)
     length = max(tree.size for tree in trees)
     cost = forward_cost(len(trees), length, config.hidden_size, seen=0 if skips else 1)
     return pack(trees, logits_to_keep) if cost <= (1 - LEAST_SAVING) * rows_cost else None

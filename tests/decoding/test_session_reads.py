@@ -75,7 +75,7 @@ def test_many_prompts_are_read_in_forwards_of_bounded_size(
     model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = TransformersEngine(model, tokenizer)
-    requests = [Request(prompt_ids=[20 + one] * (3 + one), max_new_tokens=3, seed=one) for one in range(12)]
+    requests = [Request(prompt_ids=[20 + one] * (3 + 5 * one), max_new_tokens=3, seed=one) for one in range(12)]
     at_once = engine.generate(requests)
     monkeypatch.setattr("decoding.cached_session.READ_TOKENS", 24)
     with tokens_read(model) as counts:
@@ -139,15 +139,16 @@ def test_rows_that_rest_keep_their_room_until_it_costs_as_much_as_to_read_them_a
 def test_rows_that_come_back_in_time_read_no_more_than_their_answer(model: Any, tokenizer: Any) -> None:
     with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
         (short,) = session.open(Request(prompt_ids=PROMPT * 9, max_new_tokens=1, seed=0))
-        session.open(Request(prompt_ids=PROMPT[:3], max_new_tokens=9, seed=0))
+        session.open(Request(prompt_ids=PROMPT[:3], max_new_tokens=30, seed=0))
         session.open(Request(prompt_ids=PROMPT * 3, max_new_tokens=1, seed=0))
         assert [row for row, _ in session.step()] == [short]
         with tokens_read(model) as counts:
-            for _ in range(len(PROMPT) * 9 // TOKENS_PER_STEP_OF_REST):
+            for _ in range(2):  # each rest counts from its own beginning
+                for _ in range(len(PROMPT) * 9 // TOKENS_PER_STEP_OF_REST):
+                    session.step()
+                session.extend(short, [20, 21], max_new_tokens=1)
                 session.step()
-            session.extend(short, [20, 21], max_new_tokens=4)
-            session.step()
-        assert counts == [*[1] * 3, 2, 2]
+        assert counts == [*[1] * 3, 2, 2] * 2
 
 
 def test_rows_that_rest_longest_lose_their_room_first(model: Any, tokenizer: Any) -> None:
