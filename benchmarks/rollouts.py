@@ -265,9 +265,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     peer_trl.add_common_options(parser)
-    parser.add_argument("--tasks", type=int, default=4, help="tasks of a batch (default: %(default)s)")
+    parser.add_argument("--tasks", type=int, default=1, help="tasks of a batch (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=3, help="turns of the model in a rollout (default: %(default)s)")
-    parser.add_argument("--turn-tokens", type=int, default=32, help="mean tokens of a turn (default: %(default)s)")
+    parser.add_argument("--turn-tokens", type=int, default=16, help="mean tokens of a turn (default: %(default)s)")
     options = parser.parse_args(arguments)
     peer_trl.require_options(parser, options, {"tasks": 1, "group": 2, "repeats": 1, "turns": 2, "turn_tokens": 2})
     return options

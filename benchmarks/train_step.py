@@ -6,10 +6,9 @@
 Stock is a `GRPOTrainer` of TRL with its own generation and a reward function that asks the same judge; ours is the
 trainer of `train/`. Both have the same model, adapters (LoRA of rank 16 on all linear layers; `--full` trains all
 weights), tasks in the same order, prompts, group size and optimizer, and no gradient checkpointing. Micro-batches
-are of one group's size; where memory is short, `--trl-rows` makes those of TRL smaller, which changes nothing in its
-loss. The learning rate is so small that both models stay as they were. Every completion has exactly
-`--completion` tokens, because special tokens are forbidden while generating, on both sides alike; `--natural` lets the
-model end its texts.
+are of one group's size, those of TRL of `--trl-rows` for the sake of memory, which changes nothing in its loss. The
+learning rate is so small that both models stay as they were. Every completion has exactly `--completion` tokens,
+because special tokens are forbidden while generating, on both sides alike; `--natural` lets the model end its texts.
 
 Timed are steps of `Trainer.train()` itself, between its callbacks: `generate_s` is what `_generate` takes without
 judging, `judge_s` verdicts and rewards, `update_s` all else (forward, backward, clipping, optimizer). Each system has a
@@ -136,7 +135,7 @@ def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
         trainer = GRPOTrainer(
             model=policy(options),
             reward_funcs=reward,
-            args=trainer_config(options, directory, options.trl_rows or options.group),
+            args=trainer_config(options, directory, options.trl_rows),
             train_dataset=Dataset.from_list(
                 [{"prompt": peer_trl.SQL.prompt(task), "task": place} for place, task in enumerate(tasks)]
             ),
@@ -255,18 +254,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     peer_trl.add_common_options(parser)
-    parser.add_argument("--tasks", type=int, default=2, help="tasks of a step (default: %(default)s)")
+    parser.add_argument("--tasks", type=int, default=1, help="tasks of a step (default: %(default)s)")
     parser.add_argument("--completion", type=int, default=64, help="tokens of a completion (default: %(default)s)")
-    parser.add_argument("--trl-rows", type=int, help="rows of TRL's micro-batches (default: the group)")
+    parser.add_argument(
+        "--trl-rows", type=int, help="rows of TRL's micro-batches (default: 4, or the group without it)"
+    )
     parser.add_argument("--full", action="store_true", help="train all weights instead of LoRA adapters")
     parser.add_argument("--natural", action="store_true", help="let the model end its texts")
     options = parser.parse_args(arguments)
     peer_trl.require_options(parser, options, {"tasks": 1, "group": 2, "repeats": 1, "completion": 1})
-    if (
-        options.trl_rows is not None
-        and not 0 < options.trl_rows <= options.group
-        or options.group % (options.trl_rows or 1)
-    ):
+    if options.trl_rows is None:
+        options.trl_rows = 4 if options.group % 4 == 0 else options.group
+    if options.trl_rows < 1 or options.group % options.trl_rows:
         parser.error(f"--trl-rows must divide --group {options.group}")
     return options
 
