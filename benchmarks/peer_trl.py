@@ -80,17 +80,10 @@ def special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
     return sorted(special | end_ids(model, tokenizer))
 
 
-def unused_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """A special token that ends no text and occurs in no prompt.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    taken = end_ids(model, tokenizer) | {tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
-    for token in special_ids(model, tokenizer):
-        if token not in taken and tokenizer.decode([token]) not in tokenizer.chat_template:
-            return token
-    raise ConfigurationError("the tokenizer has no unused special token, which ends turns here; take another model")
+def rare_word(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token of the longest word of the vocabulary: an ordinary token, whose text stands for a closing tag."""
+    vocabulary = tokenizer.get_vocab()
+    return int(vocabulary[max((piece for piece in vocabulary if piece.isascii() and piece.isalpha()), key=len)])
 
 
 @contextmanager
@@ -102,8 +95,8 @@ def fixed_lengths(
     Args:
         model: the one that generates; inside of what peft has wrapped around it.
         never: tokens that are not written.
-        end: one of them that is: after every token with probability 1 / ``mean_tokens``, whatever stands before it.
-            The other tokens keep their proportions.
+        end: one that is, also where it is one of them: after every token with probability 1 / ``mean_tokens``,
+            whatever stands before it. The other tokens keep their proportions.
         mean_tokens: of a turn, its end counted; from 2.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model

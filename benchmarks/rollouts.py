@@ -10,7 +10,7 @@ included, over the whole time from messages to finished rollouts, queries includ
 
 A small model writes no tool calls of itself. So a turn ends, on both sides alike, after every token with probability
 1 / ``--turn-tokens``: the lengths of turns are geometric with that mean, whatever the model. TRL's turns end with
-end-of-text, ours with an unused special token that is the environment's stop string. TRL's reading of a turn stays, and
+end-of-text, ours with a long word that is the environment's stop string. TRL's reading of a turn stays, and
 a call of the tool is added to what it found. The prompt offers the tool, in TRL's own template, to both.
 
 Each system has a process of its own, and they take turns; medians are reported. Peak memory is the process' resident
@@ -153,8 +153,8 @@ def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
         prompts, completions, masks, *_ = trainer._generate([peer_trl.SQL.prompt(task) for _, task in rows])
         return summary(prompts, completions, masks, tokenizer.eos_token_id)
 
-    special = peer_trl.special_ids(model, tokenizer)
-    with peer_trl.fixed_lengths(model, special, tokenizer.eos_token_id, options.turn_tokens):
+    never = [*peer_trl.special_ids(model, tokenizer), peer_trl.rare_word(tokenizer)]
+    with peer_trl.fixed_lengths(model, never, tokenizer.eos_token_id, options.turn_tokens):
         serve(roll_out, turns)
 
 
@@ -163,7 +163,7 @@ def run_ours(options: argparse.Namespace, turns: peer_trl.Turns) -> None:
     tokenizer = peer_trl.tool_tokenizer(options.model)
     tasks = peer_trl.sql_tasks(options, tokenizer, options.tasks)
     model = load_model(ModelConfig(reference=options.model, dtype=options.dtype)).to(options.device)
-    end = peer_trl.unused_token(model, tokenizer)
+    end = peer_trl.rare_word(tokenizer)
     environment = Steps(turns=options.turns, stops=(tokenizer.decode([end]),))
     # TRL hands its tools to the template; here the template has them.
     tools = [get_json_schema(QueryTool(tasks).query)]
