@@ -93,7 +93,7 @@ def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_it_had_not_been(
     small_arguments: Arguments, train: Callable[..., Path], tmp_path: Path
 ) -> None:
     # Rollouts are used twice, over two steps: every other checkpoint is in the midst of them.
-    flags = ["--trainer.max_steps", "40", "--trainer.save_steps", "5", "--trainer.num_iterations", "2"]
+    flags = ["--trainer.max_steps", "26", "--trainer.save_steps", "5", "--trainer.num_iterations", "2"]
     straight = train("json.yaml", *flags, name="straight")
     killed = tmp_path / "runs" / "killed"
     command = [sys.executable, "train/grpo.py", *small_arguments("json.yaml", *flags, name="killed")]
@@ -110,6 +110,6 @@ def test_a_run_killed_at_any_moment_resumes_and_ends_as_if_it_had_not_been(
     assert not (killed / "report.md").exists()
 
     train("json.yaml", *flags, "--resume", name="killed")
-    assert steps(killed) == list(range(1, 41))
+    assert steps(killed) == list(range(1, 27))
     final = [(run / "model" / "model.safetensors").read_bytes() for run in (straight, killed)]
     assert final[0] == final[1]
