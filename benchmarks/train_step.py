@@ -45,7 +45,7 @@ from train.rollout_config import RolloutConfig
 from train.trainer import StructuredGRPOTrainer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks import peer_trl  # noqa: E402
+from benchmarks import measured_model, peer_trl  # noqa: E402
 
 REWARD = RewardConfig(parts={"executed": PartConfig(weight=0.2), "correct": PartConfig(weight=0.8)})
 PHASES = ("generate_s", "judge_s", "update_s")
@@ -240,7 +240,7 @@ def benchmark(options: argparse.Namespace) -> dict[str, Any]:
         **{name: {key: round(seconds[name][key], 3) for key in PHASES} for name in results},
         **{f"tokens_{name}": [one["tokens"] for one in ones] for name, ones in results.items()},
         **{f"peak_mib_{name}": max(one["peak_mib"] for one in ones) for name, ones in results.items()},
-        "hardware": peer_trl.hardware(options.device),
+        "hardware": measured_model.hardware(options.device),
     }
 
 
@@ -262,7 +262,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="train all weights instead of LoRA adapters")
     parser.add_argument("--natural", action="store_true", help="let the model end its texts")
     options = parser.parse_args(arguments)
-    peer_trl.require_options(parser, options, {"tasks": 1, "group": 2, "repeats": 1, "completion": 1})
+    measured_model.require_options(parser, options, {"tasks": 1, "group": 2, "repeats": 1, "completion": 1})
     if options.trl_rows is None:
         options.trl_rows = 4 if options.group % 4 == 0 else options.group
     if options.trl_rows < 1 or options.group % options.trl_rows:

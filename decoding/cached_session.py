@@ -28,9 +28,6 @@ READ_PAIRS = 2**23
 # A row between two turns keeps its room, though others wait for it, for one step per so many tokens of its text: about
 # as long as the same time would go into reading them again. So neither choice costs more than twice the better one,
 # which only who knows when a row goes on could make (Karlin et al. 1988, "Competitive snoopy caching": ski rental).
-# Measured with room for 8 rows. Trees of four tasks of eight leaves, whose turns wait for their siblings: 1,962 steps
-# and 5,142 tokens read where rows lose their room only when nothing else decodes; 1,447 and 5,051 so; 1,405 and 16,021
-# where they lose it at once. Rows that come back after 8 steps: about as many steps in each; 2,048, 3,174 and 21,992.
 TOKENS_PER_STEP_OF_REST = 16
 
 

@@ -3,13 +3,11 @@
 Here: independent samples. Trees that branch where the environment answered are in ``decoding.tree_decoder``.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
@@ -18,6 +16,7 @@ from decoding.engine import Engine, Request
 from decoding.episode import Episode
 from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Group, Ledger, Rollout
+from decoding.seeds import task_seeds
 from decoding.token_text import encode_text, require_plain_tags
 from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
@@ -84,9 +83,9 @@ class SampleDecoder:
             for place, (task, request) in enumerate(zip(tasks, requests, strict=True)):
                 unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, request.prompt_ids)
                 episodes += loop.begin(unsaid, request)
-            for episode, observation_ids in loop.events():
-                if observation_ids is not None:
-                    loop.go_on(episode, observation_ids)
+            for episode, answer in loop.events():
+                if answer is not None:
+                    loop.go_on(episode, answer.token_ids)
         ledger = loop.ledger(prefilled=sum(len(request.prompt_ids) for request in requests), started=start)
         for episode in episodes:
             if self.with_grammar and requests[episode.place].grammar is None:
@@ -178,16 +177,3 @@ def require_window(
             f"task '{task_id}': its prompt of {longest} tokens and max_new_tokens {max_new_tokens} exceed the model's "
             f"window of {window}; shorten the prompt, lower max_new_tokens or take a model with a longer window"
         )
-
-
-def task_seeds(tasks: Sequence[Task], seed: int | None) -> list[int]:
-    """A seed of its own for each task. From ``seed`` they are stable between runs, machines and batches; without one
-    they are drawn from torch's state on the CPU, one number a task whatever happens in the episodes."""
-    if seed is None:
-        return torch.randint(2**62, (len(tasks),)).tolist()
-    return [derived_seed(seed, task.id) for task in tasks]
-
-
-def derived_seed(seed: int, name: str) -> int:
-    """A seed that follows from another and a name, stable between runs and machines."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode(errors="surrogatepass")).digest()[:7])

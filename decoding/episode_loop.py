@@ -22,16 +22,27 @@ from decoding.rollout import Ledger
 from decoding.session import Session
 from decoding.token_text import encode_text
 from envs.environment import Environment
-from envs.transcript import Observation
+from envs.task import Task
+from envs.transcript import Observation, Transcript
 
 THREADS = 16
 """Environments are asked in so many threads; they wait for processes or compute for microseconds."""
 
-Event = tuple[Episode, tuple[int, ...] | None]
-"""An episode that ended (None), or whose turn was answered by these tokens."""
-
 
 @dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the environment answered to a turn."""
+
+    token_ids: tuple[int, ...]
+    digest: str | None
+    """Of its ``Observation``."""
+
+
+Event = tuple[Episode, Answer | None]
+"""An episode that ended (None), or whose turn was answered."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Question:
     """A turn that the environment was asked about."""
 
@@ -69,8 +80,6 @@ class EpisodeLoop:
         self._asked: list[_Question] = []
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="environment") if environment.stops else None
         self._steps = 0
-        self.digests: dict[int, str | None] = {}
-        """Row -> the digest of the latest observation of an episode that goes on."""
         self._observations = 0
         self._observed_tokens = 0
         self._generated_tokens = 0
@@ -98,7 +107,6 @@ class EpisodeLoop:
         """Forgets an episode that is between two turns."""
         self._session.close(episode.row)
         del self._episodes[episode.row]
-        self.digests.pop(episode.row, None)
 
     def events(self) -> Iterator[Event]:
         """What happens, until no episode goes on: it is for the caller to let answered ones ``go_on``, or to ``drop``
@@ -133,7 +141,7 @@ class EpisodeLoop:
             return
         assert self._threads is not None
         transcript = episode.question(self._tokenizer)
-        answer = self._threads.submit(self._environment.observe, episode.task, transcript)
+        answer = self._threads.submit(self._observe, episode.task, transcript)
         self._asked.append(_Question(episode=episode, answer=answer, step=self._steps))
 
     def _due(self) -> list[_Question]:
@@ -156,13 +164,15 @@ class EpisodeLoop:
             started = time.perf_counter()
             done, _ = wait([question.answer for question in questions], return_when=return_when)
             self._wait_seconds += time.perf_counter() - started
-            for question in questions:
-                if question.answer in done and (error := question.answer.exception()) is not None:
-                    error.add_note(
-                        f"the environment '{self._environment.name}' was asked about a turn of task"
-                        f" '{question.episode.task.id}'"
-                    )
-                    raise error
+            for answer in done:
+                answer.result()  # an error of one ends the wait for the others
+
+    def _observe(self, task: Task, transcript: Transcript) -> Observation | None:
+        try:
+            return self._environment.observe(task, transcript)
+        except Exception as error:
+            error.add_note(f"the environment '{self._environment.name}' was asked about a turn of task '{task.id}'")
+            raise
 
     def _answered(self, question: _Question) -> Iterator[Event]:
         episode = question.episode
@@ -182,8 +192,7 @@ class EpisodeLoop:
                 yield from self._end(episode, "length")
             else:
                 self._observations += 1
-                self.digests[episode.row] = observation.digest
-                yield episode, ids
+                yield episode, Answer(token_ids=ids, digest=observation.digest)
 
     def _end(self, episode: Episode, finish: FinishReason) -> Iterator[Event]:
         episode.end(finish)

@@ -4,14 +4,13 @@ For models whose layers cannot keep a row between two turns, and for engines tha
 what they have read before in a prefix cache of their own.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from types import TracebackType
 
 from decoding.engine import Generation, Request
-from decoding.row import fork_stream, sample_stream
+from decoding.seeds import derived_seed, fork_stream, sample_stream
 
 
 @dataclass(kw_only=True)
@@ -25,10 +24,7 @@ class _Text:
     pending: Request | None = None
 
     def begin_turn(self, max_new_tokens: int) -> None:
-        seed = None
-        if self.stream is not None:
-            digest = hashlib.sha256(f"{self.stream}:{self.turns}".encode()).digest()
-            seed = int.from_bytes(digest[:7])
+        seed = None if self.stream is None else derived_seed(self.stream, str(self.turns))
         self.pending = replace(self.request, prompt_ids=self.ids, max_new_tokens=max_new_tokens, n=1, seed=seed)
         self.turns += 1
 

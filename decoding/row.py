@@ -8,6 +8,7 @@ import torch
 
 from decoding.engine import FinishReason, Generation, Request
 from decoding.grammars import matcher_error
+from decoding.seeds import fork_stream
 
 
 class Row:
@@ -142,13 +143,3 @@ class Row:
             finish=finish,
             grammar_error=self._compile_error if self.matcher is None else matcher_error(self.matcher),
         )
-
-
-def sample_stream(seed: int | None, sample: int) -> str | None:
-    """The name of the random stream of a request's ``sample``-th row; None without a seed."""
-    return None if seed is None else f"{seed}:{sample}"
-
-
-def fork_stream(seed: int | None) -> str | None:
-    """The name of the random stream of a row that was forked with a seed; None without one."""
-    return None if seed is None else f"fork {seed}"

@@ -6,7 +6,8 @@ from transformers import PreTrainedTokenizerBase
 
 from decoding.engine import Request
 from decoding.grammars import GrammarError, shared_compiler
-from decoding.row import Row, sample_stream
+from decoding.row import Row
+from decoding.seeds import sample_stream
 
 
 def open_rows(

@@ -24,10 +24,11 @@ from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
 from decoding.chat_prompt import prompt_ids
-from decoding.decoder import Decoding, derived_seed, judged, task_seeds, unsaid_episode
+from decoding.decoder import Decoding, judged, unsaid_episode
 from decoding.engine import Engine, Request
 from decoding.episode import Episode
-from decoding.episode_loop import EpisodeLoop
+from decoding.episode_loop import Answer, EpisodeLoop
+from decoding.seeds import derived_seed, task_seeds
 from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.task import Task
@@ -68,8 +69,8 @@ class TreeDecoder:
             for place, (task, count, task_seed) in enumerate(zip(tasks, n, seeds, strict=True)):
                 unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, prompts[place])
                 trees.append(_Tree(self, loop, unsaid, leaves=count, seed=task_seed))
-            for episode, observation_ids in loop.events():
-                trees[episode.place].take(episode, observation_ids)
+            for episode, answer in loop.events():
+                trees[episode.place].take(episode, answer)
         ledger = loop.ledger(prefilled=sum(map(len, prompts)), started=start)
         leaves = [leaf for tree in trees for leaf in tree.leaves()]
         return judged(
@@ -109,6 +110,7 @@ class _Node:
     seed: int
     parent: "_Node | None"
     episode: Episode
+    """Of a leaf, the whole of it; a node that has grown has lent it to its first child."""
     start: int
     """Where the turn begins in the completion."""
     quota: int
@@ -117,9 +119,8 @@ class _Node:
     """Its place in a walk through the tree that is grown."""
     samples: int = 1
     children: "list[_Node]" = field(default_factory=list)
-    observation_ids: tuple[int, ...] | None = None
+    answer: Answer | None = None
     """What the environment answered; None while it has not, and of an episode that ended."""
-    digest: str | None = None
     is_over: bool = False
     """Its turn has ended, and was answered or was the last."""
 
@@ -153,12 +154,10 @@ class _Tree:
             )
             self._add_children(self._root, loop.begin(unsaid, request))
 
-    def take(self, episode: Episode, observation_ids: tuple[int, ...] | None) -> None:
+    def take(self, episode: Episode, answer: Answer | None) -> None:
         """An episode has ended, or its turn was answered. The last one of its siblings decides how they go on."""
         node = self._in_turn.pop(episode.row)
-        node.is_over, node.observation_ids = True, observation_ids
-        if observation_ids is not None:
-            node.digest = self._loop.digests[episode.row]
+        node.is_over, node.answer = True, answer
         assert node.parent is not None
         if all(sibling.is_over for sibling in node.parent.children):
             self._resolve(node.parent.children)
@@ -172,8 +171,8 @@ class _Tree:
             node = waiting.pop()
             node.number = next(number)
             # One without children that was answered has merged into a sibling.
-            waiting += [child for child in reversed(node.children) if child.children or child.observation_ids is None]
-            if node.is_over and node.observation_ids is None:
+            waiting += [child for child in reversed(node.children) if child.children or child.answer is None]
+            if node.is_over and node.answer is None:
                 found.append(node)
         return found
 
@@ -182,9 +181,10 @@ class _Tree:
         followed: dict[str, _Node] = {}
         growing = []
         for node in siblings:
-            if node.observation_ids is None:
+            if node.answer is None:
                 continue
-            first = followed.setdefault(node.digest, node) if node.digest is not None else node
+            digest = node.answer.digest
+            first = node if digest is None else followed.setdefault(digest, node)
             if first is node:
                 growing.append(node)
             else:
@@ -196,15 +196,14 @@ class _Tree:
 
     def _grow(self, node: _Node) -> None:
         """Samples the next turn after ``node``; its own row goes on as the first child."""
-        assert node.observation_ids is not None
+        assert node.answer is not None
         width = min(self._decoder.branching, node.quota)
         said = node.episode
         forks = [self._loop.fork(said, seed=derived_seed(node.seed, str(child))) for child in range(1, width)]
-        node.episode = said.fork(-1)
         children = [said, *forks]
-        self._add_children(node, children, start=said.length + len(node.observation_ids))
+        self._add_children(node, children, start=said.length + len(node.answer.token_ids))
         for child in children:
-            self._loop.go_on(child, node.observation_ids)
+            self._loop.go_on(child, node.answer.token_ids)
 
     def _add_children(self, parent: _Node, episodes: Sequence[Episode], start: int = 0) -> None:
         for place, episode in enumerate(episodes):

@@ -15,17 +15,12 @@ from train.rollouts import Batch, ScoredRollout
 LogMetric = Callable[[str, float], None]
 
 
-def first_rollouts(batch: Batch) -> list[ScoredRollout]:
-    """All rollouts as first sampled."""
-    return [one for group in batch.first for one in group]
-
-
 def log_scores(batch: Batch, composite: Composite, log_metric: LogMetric) -> None:
     """A curve for each part of the reward, and the shares of answers that were not judged, and that were cut off.
 
     One call a rollout: TRL averages over calls, so the mean is right when processes judge different numbers.
     """
-    for one in first_rollouts(batch):
+    for one in batch.first_rollouts:
         for part in composite.names:
             value = one.score.parts[part]
             if value is not None:
@@ -48,7 +43,7 @@ def log_rollouts(
         log_metric("groups/flat_after_refill", batch.refill.flat_after / len(batch.groups))
         log_metric("groups/refills", batch.refill.sampled / len(batch.groups))
     if environment.stops:
-        rollouts = first_rollouts(batch)
+        rollouts = batch.first_rollouts
         segments = [segment for one in rollouts for segment in one.rollout.transcript.segments]
         observations = sum(segment.author == "environment" for segment in segments)
         log_metric("rollouts/observations", observations / len(rollouts))

@@ -54,6 +54,11 @@ class Batch:
     refill: Refill
 
     @property
+    def first_rollouts(self) -> list[ScoredRollout]:
+        """Those of all groups as first sampled."""
+        return [one for group in self.first for one in group]
+
+    @property
     def rollouts(self) -> list[ScoredRollout]:
         """Those of all groups."""
         return [one for group in self.groups for one in group]

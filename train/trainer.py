@@ -266,7 +266,7 @@ class StructuredGRPOTrainer(GRPOTrainer):
     def _counts(self) -> BatchCounts:
         """What this process's answers, as first sampled, tell the reward's memory."""
         assert self.batch is not None
-        first = [one for group in self.batch.first for one in group]
+        first = self.batch.first_rollouts
         sums = {}
         for name in self._composite.pacing:
             values = [value for one in first if (value := one.score.parts[name]) is not None]

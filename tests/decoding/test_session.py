@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from session_turns import run_turn
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, Lfm2Config, MistralConfig, Qwen3Config
 
 from decoding.cached_session import CachedSession
@@ -109,16 +110,6 @@ def assert_turns_are_the_models(model: Any, turns: list[Turn], forward: Any, tol
         assert torch.allclose(torch.tensor(turn.generation.logprobs), expected, atol=tolerance)
 
 
-def run_turn(session: Any) -> dict[int, Generation]:
-    """All pending turns, to their end."""
-    done: dict[int, Generation] = {}
-    for _ in range(MOST_STEPS):
-        done.update(session.step())
-        if session.is_idle:
-            return done
-    raise AssertionError(f"turns go on after {MOST_STEPS} steps")
-
-
 @pytest.mark.parametrize("max_batch_rows", [1, 3, 64])
 def test_logprobs_of_every_turn_equal_a_forward_over_the_whole_text(
     model: Any, tokenizer: Any, forward_logprobs: Any, max_batch_rows: int
@@ -171,7 +162,7 @@ def test_what_rows_draw_does_not_depend_on_the_room_that_they_have(model: Any, t
             for seed, length in enumerate((7, 2, 4)):
                 session.open(Request(prompt_ids=PROMPT[:length], max_new_tokens=3 + seed, n=3, seed=seed))
             for turn in range(3):
-                for row, generation in sorted(run_turn(session).items()):
+                for row, generation in sorted(run_turn(session, most_steps=MOST_STEPS).items()):
                     written.setdefault(row, []).append(generation.token_ids)
                     if turn < 2:
                         session.extend(row, [20 + row] * (row % 3), max_new_tokens=2 + row % 4)
@@ -188,11 +179,11 @@ def test_a_random_stream_goes_on_in_the_next_turn(model: Any, tokenizer: Any) ->
     whole = engine.generate([request])
     with engine.session() as session:
         session.open(Request(prompt_ids=PROMPT, max_new_tokens=5, n=6, seed=3))
-        first = run_turn(session)
+        first = run_turn(session, most_steps=MOST_STEPS)
         for row, generation in first.items():
             if generation.finish == "length":
                 session.extend(row, (), max_new_tokens=7)
-        second = run_turn(session)
+        second = run_turn(session, most_steps=MOST_STEPS)
     assert len(second) >= 4
     for row, generation in second.items():
         assert (*first[row].token_ids, *generation.token_ids) == whole[row].token_ids
@@ -208,11 +199,11 @@ def test_forks_with_other_seeds_write_other_texts_and_leave_their_parent_alone(
     def last_turns(seeds: list[int]) -> list[tuple[int, ...]]:
         with engine.session() if kind == "cached" else ReplaySession(engine.generate) as session:
             (parent,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=4, seed=0))
-            run_turn(session)
+            run_turn(session, most_steps=MOST_STEPS)
             rows = [*(session.fork(parent, seed=seed) for seed in seeds), parent]
             for row in rows:
                 session.extend(row, [20], max_new_tokens=12)
-            done = run_turn(session)
+            done = run_turn(session, most_steps=MOST_STEPS)
             return [done[row].token_ids for row in rows]
 
     *forks, parent = last_turns([0, 1, 1, 2**40])
@@ -228,7 +219,7 @@ def test_rows_without_a_seed_draw_in_the_order_of_their_numbers(model: Any, toke
             # A seeded row that ends moves others to its place.
             session.open(Request(prompt_ids=PROMPT, max_new_tokens=short, seed=1))
             rows = session.open(Request(prompt_ids=PROMPT, max_new_tokens=8, n=3))
-            done = run_turn(session)
+            done = run_turn(session, most_steps=MOST_STEPS)
         return tuple(token for row in rows for token in done[row].token_ids)
 
     assert write(1) == write(3) == write(8)
@@ -252,9 +243,9 @@ def test_a_turn_stops_at_a_string_of_its_own_only(model: Any, tokenizer: Any) ->
     for written in (split, 1):
         with engine.session() as session:
             (row,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=written, temperature=0, stops=(stop,)))
-            run_turn(session)
+            run_turn(session, most_steps=MOST_STEPS)
             session.extend(row, whole.token_ids[written:split], max_new_tokens=10 - split)
-            turn = run_turn(session)[row]
+            turn = run_turn(session, most_steps=MOST_STEPS)[row]
         assert (turn.finish, turn.token_ids) == ("length", whole.token_ids[split:])
 
 
@@ -270,12 +261,12 @@ def test_what_a_row_cannot_do_now_is_an_error_of_the_caller(model: Any, tokenize
         ):
             with pytest.raises(ValueError, match="row 0 is in a turn"):
                 act()
-        run_turn(session)
+        run_turn(session, most_steps=MOST_STEPS)
         with pytest.raises(ValueError, match="max_new_tokens >= 1, got 0"):
             session.extend(row, [20], max_new_tokens=0)
         grammar = Grammar(kind="json_schema", source='{"type": "boolean"}')
         (masked,) = session.open(Request(prompt_ids=PROMPT, max_new_tokens=9, seed=0, grammar=grammar))
-        assert run_turn(session)[masked].log_z is not None
+        assert run_turn(session, most_steps=MOST_STEPS)[masked].log_z is not None
         for act in (
             lambda: session.extend(masked, [20], max_new_tokens=2),
             lambda: session.fork(masked, seed=0),

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from session_turns import run_turn
 
 from decoding import cached_session
 from decoding.cached_session import TOKENS_PER_STEP_OF_REST
-from decoding.engine import Generation, Request
+from decoding.engine import Request
 from decoding.transformers_engine import TransformersEngine
 
 PROMPT = [5, 6, 7, 8, 9, 10, 11]
@@ -31,35 +32,25 @@ def tokens_read(model: Any) -> Iterator[list[int]]:
     handle.remove()
 
 
-def run_turn(session: Any) -> dict[int, Generation]:
-    """All pending turns, to their end."""
-    done: dict[int, Generation] = {}
-    for _ in range(MOST_STEPS):
-        done.update(session.step())
-        if session.is_idle:
-            return done
-    raise AssertionError(f"turns go on after {MOST_STEPS} steps")
-
-
 def test_a_turn_reads_its_observation_alone(model: Any, tokenizer: Any) -> None:
     engine = TransformersEngine(model, tokenizer)
     request = Request(prompt_ids=PROMPT * 6, max_new_tokens=3, n=4, seed=0)
     with tokens_read(model) as counts, engine.session() as session:
         session.open(request)
-        (first,) = {len(one.token_ids) for one in run_turn(session).values()}
+        (first,) = {len(one.token_ids) for one in run_turn(session, most_steps=MOST_STEPS).values()}
         # The prompt but its last token once, then a token a row and step.
         assert (first, counts) == (3, [len(request.prompt_ids) - 1, 4, 4, 4])
         counts.clear()
         for row in range(4):
             session.extend(row, [30, 31, 32, 33], max_new_tokens=2)
-        run_turn(session)
+        run_turn(session, most_steps=MOST_STEPS)
         # The token that was drawn last has not been read yet, and the observation's last is read with the step.
         assert counts == [4 * 4, 4, 4]
         counts.clear()
         forks = [session.fork(row, seed=row) for row in range(4)]
         for row in forks:
             session.extend(row, [40], max_new_tokens=1)
-        run_turn(session)
+        run_turn(session, most_steps=MOST_STEPS)
         assert counts == [4 * 1, 4]
 
 
@@ -92,7 +83,7 @@ def test_prompts_that_begin_alike_share_what_was_read(model: Any, tokenizer: Any
         counts.clear()
         prompt = [*PROMPT[:5], 20, 21, 22]
         (row,) = session.open(Request(prompt_ids=prompt, max_new_tokens=4, seed=1))
-        generation = run_turn(session)[row]
+        generation = run_turn(session, most_steps=MOST_STEPS)[row]
     assert counts[0] == len([20, 21])
     expected = forward_logprobs(model.eval(), prompt, generation.token_ids, 1.0)
     assert torch.allclose(torch.tensor(generation.logprobs), expected, atol=1e-4)
@@ -101,11 +92,11 @@ def test_prompts_that_begin_alike_share_what_was_read(model: Any, tokenizer: Any
 def test_rows_that_rest_make_room_where_nothing_else_would_decode(model: Any, tokenizer: Any) -> None:
     with TransformersEngine(model, tokenizer, max_batch_rows=2).session() as session:
         session.open(Request(prompt_ids=PROMPT, max_new_tokens=2, n=5, seed=0))
-        done = run_turn(session)  # none is closed
+        done = run_turn(session, most_steps=MOST_STEPS)  # none is closed
         assert sorted(done) == [0, 1, 2, 3, 4]
         for row in done:
             session.extend(row, [20], max_new_tokens=2)
-        assert sorted(run_turn(session)) == [0, 1, 2, 3, 4]
+        assert sorted(run_turn(session, most_steps=MOST_STEPS)) == [0, 1, 2, 3, 4]
 
 
 def steps_until(session: Any, row: int) -> int:
@@ -190,7 +181,7 @@ def test_nothing_is_held_once_all_rows_are_closed(model: Any, tokenizer: Any) ->
     with TransformersEngine(model, tokenizer).session() as session:
         for _ in range(2):
             rows = session.open(Request(prompt_ids=PROMPT, max_new_tokens=3, n=2, seed=0))
-            run_turn(session)
+            run_turn(session, most_steps=MOST_STEPS)
             buffers = [weakref.ref(layer.keys) for layer in session._cache.layers]
             session.close(rows[0])
             assert len(buffers) == 2 and all(buffer() is not None for buffer in buffers)
