@@ -12,8 +12,9 @@ from envs.grammar import Grammar
 
 if TYPE_CHECKING:
     from decoding.session import Session
+    from decoding.token_sampler import TokenSampler
 
-FinishReason = Literal["eos", "stop", "length"]
+FinishReason = Literal["eos", "stop", "length", "rejected"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,14 @@ class Request:
     """A generation ends with the token that completes one of these strings."""
     grammar: Grammar | None = None
     """Tokens that leave this language are masked; None leaves the model free."""
+    written: int = 0
+    """How many of the last prompt tokens are the beginning of the grammar's sentence, which goes on: a turn that ended
+    within its grammar and is continued by another request. 0: the sentence begins after the prompt."""
     temperature: float = 1.0
     """Logits are divided by it; 0 takes the most probable token."""
     n: int = 1
+    sampler: "TokenSampler | None" = None
+    """Draws the tokens in place of the masked distribution (aligned sampling); in-process engines alone know it."""
     seed: int | None = None
     """Makes the samples of this request independent of what else is in the batch, up to the rounding of the model's
     own arithmetic; None draws from torch's state on the CPU."""
@@ -41,6 +47,8 @@ class Request:
                 "a request needs max_new_tokens >= 1, n >= 1 and temperature >= 0, "
                 f"got {self.max_new_tokens}, {self.n} and {self.temperature}"
             )
+        if not 0 <= self.written <= len(self.prompt_ids):
+            raise ValueError(f"{self.written} of {len(self.prompt_ids)} prompt tokens cannot belong to the turn")
         if "" in self.stops:
             raise ValueError("an empty stop string would end every generation at once")
 
@@ -55,10 +63,22 @@ class Generation:
     """log q(token | prefix) under the distribution sampled from: temperature and mask applied (temperature 1 for
     greedy decoding, whose own distribution is degenerate)."""
     log_z: tuple[float, ...] | None
-    """log of the probability mass that the mask allowed, token by token; None where no grammar was applied."""
+    """log of the probability mass that the mask allowed, token by token; None where no grammar was applied, and from
+    engines that do not tell."""
     finish: FinishReason
+    grammar: Grammar | None = None
+    """The grammar whose masks the text was sampled under: the request's, or a wider one that the engine put in its
+    place (``grammar_lenient`` says why). None: it was sampled freely."""
     grammar_error: str | None = None
-    """Why the request's grammar could not be compiled; the text was then generated without it."""
+    """Why the request's grammar could not be applied; the text was then generated without it."""
+    grammar_lenient: str | None = None
+    """What of the request's grammar the masks did not hold the text to, and what happened instead; None: all was."""
+    is_sentence: bool | None = None
+    """The whole text was found to be a sentence of the request's grammar, where masks alone do not say so
+    (``grammar_lenient``); None: not looked at, or the turn ended within the grammar."""
+    closed: int = 0
+    """How many of the last tokens were written by no model: they end the structure that the budget cut off, in place of
+    what the model had written there. Their log-probability is 0, and so is their log_z."""
 
 
 class Engine(Protocol):

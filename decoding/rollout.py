@@ -4,10 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from decoding.engine import FinishReason
+from envs.grammar import Grammar
 from envs.task import Task
 from envs.transcript import Transcript
 from envs.verdict import Verdict
 from rewards.credit import Branch
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrammarSpan:
+    """A stretch of a completion that was sampled under the masks of one grammar, from the grammar's start."""
+
+    start: int
+    """The index of its first token in the completion."""
+    end: int
+    """One past its last token."""
+    grammar: Grammar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +32,14 @@ class Rollout:
     logprobs: Sequence[float]
     """log q of each completion token under the distribution it was sampled from; 0 for observations."""
     env_mask: Sequence[int]
-    """1 for a token of the model, 0 for one of an observation (never trained on)."""
+    """1 for a token of the model, 0 for one of an observation, or of a structure's end that the model did not write
+    (never trained on)."""
     log_z: Sequence[float] | None
-    """log of the mass that the grammar allowed, token by token; None for a rollout without a grammar."""
+    """log of the mass that the grammar allowed, token by token, 0 where none was applied; None for a rollout without a
+    grammar, and where the engine does not tell."""
+    grammars: tuple[GrammarSpan, ...] = ()
+    """The stretches that were sampled under a mask; empty: all of it was sampled freely. Replaying the matcher of each
+    over its tokens gives the masks again."""
     finish: FinishReason
     transcript: Transcript
     verdict: Verdict
@@ -30,6 +47,10 @@ class Rollout:
     """The path to it in its group's tree, from the root; a rollout that shares nothing is one branch."""
     grammar_error: str | None = None
     """Why the task's grammar could not be applied, when it was asked for."""
+    grammar_lenient: str | None = None
+    """What of the grammar the masks did not hold the text to; None: they held it to all of it."""
+    is_sentence: bool | None = None
+    """Whether the text was found to be a sentence afterwards, where masks alone do not say so."""
 
 
 @dataclass(frozen=True, kw_only=True)

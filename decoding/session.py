@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol
 
 from decoding.engine import Generation, Request
+from envs.grammar import Grammar
 
 
 class Session(Protocol):
@@ -26,8 +27,11 @@ class Session(Protocol):
         what it wrote in that turn. Empty at once where no row is in a turn."""
         ...
 
-    def extend(self, row: int, token_ids: Sequence[int], *, max_new_tokens: int) -> None:
-        """Appends tokens that the model did not write (none, to let it just go on), and begins the row's next turn.
+    def extend(
+        self, row: int, token_ids: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
+    ) -> None:
+        """Appends tokens that the model did not write, and begins the row's next turn, which is held to ``grammar``
+        from its own start. Without tokens the turn before just goes on, under the grammar that it has.
 
         Raises:
             ValueError: the row is in a turn.
@@ -52,3 +56,21 @@ class Session(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+
+class TokenSession(Session, Protocol):
+    """A session whose ``step`` is one token of each row, and which can change its rows between any two of them."""
+
+    def fork(self, row: int, *, seed: int | None) -> int:
+        """As ``Session.fork``, also in the midst of a turn: what ``row`` has written of it counts as written by the new
+        row too, with all that is recorded of it."""
+        ...
+
+    def close(self, row: int) -> None:
+        """Forgets a row, also in the midst of a turn, which then never ends."""
+        ...
+
+    def log_weight(self, row: int) -> float:
+        """The sum of ``log_z`` over what the row has written in its turn, as far as it is known: forced tokens are
+        scored when the model reads them, before the next draw."""
+        ...

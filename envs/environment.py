@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from envs.grammar import Grammar
 from envs.layout import Tags
 from envs.task import Task
-from envs.transcript import Message, Observation, Transcript
+from envs.transcript import UNSAID, Message, Observation, Transcript
 from envs.verdict import Verdict
 
 TaskT = TypeVar("TaskT", bound=Task, contravariant=True)
@@ -33,8 +33,15 @@ class Environment(Protocol[TaskT]):
         """The chat messages that open the episode."""
         ...
 
-    def grammar(self, task: TaskT) -> Grammar | None:
-        """The language of well-formed answers to this task, or None when the environment has none."""
+    def grammar(self, task: TaskT, transcript: Transcript = UNSAID) -> Grammar | None:
+        """The language of the model's next turn after ``transcript``, such that its turns together are a well-formed
+        answer to the task; None when the environment has none for it.
+
+        Args:
+            task: what is to be solved.
+            transcript: what was said so far, the environment's answer to the last turn included; before the first turn
+                it tells by ``begins_in_reasoning`` whether the prompt has opened the reasoning.
+        """
         ...
 
     def reference(self, task: TaskT) -> str | None:

@@ -69,3 +69,7 @@ class Transcript:
     def model_text(self) -> str:
         """All that the model wrote, observations left out."""
         return "".join(segment.text for segment in self.segments if segment.author == "model")
+
+
+UNSAID = Transcript(segments=())
+"""The transcript before the first turn."""

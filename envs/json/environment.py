@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from envs.errors import ConfigurationError
-from envs.grammar import JSON_STYLE, Grammar
+from envs.grammar import Grammar
 from envs.json.answer_format import AnswerFormat, written
 from envs.json.calls import calls_value
 from envs.json.judge import JudgeSettings, judge_answers
@@ -20,7 +20,8 @@ from envs.json.yaml_answers import require_libyaml
 from envs.layout import Tags, lay_out
 from envs.options import tags_of
 from envs.stepwise import Stepwise
-from envs.transcript import Message, Observation, Transcript
+from envs.transcript import UNSAID, Message, Observation, Transcript
+from envs.turn_grammar import turn_grammar
 from envs.verdict import Verdict
 
 
@@ -94,21 +95,15 @@ class JsonEnvironment(Stepwise):
             max_steps=self.max_steps,
         )
 
-    def grammar(self, task: JsonTask) -> Grammar | None:
-        """The schema, in the answer's tags; None for XML and YAML, and where reasoning, a plan or steps are asked for.
+    def grammar(self, task: JsonTask, transcript: Transcript = UNSAID) -> Grammar | None:
+        """The schema, laid out in the tags, whose drafts are any text; None for XML and YAML.
 
         Engines may support less of a schema than the judge: validity is judged, not assumed.
         """
-        tags = self.tags
-        is_answer_alone = not tags.must_reason and tags.plan is None and tags.step is None
-        if self.answer_format != "json" or not is_answer_alone:
+        if self.answer_format != "json":
             return None
-        if tags.answer is None:
-            return Grammar(kind="json_schema", source=task.schema)
-        schema = json.loads(task.schema)
-        styled = {**schema, "x-guidance": JSON_STYLE} if isinstance(schema, dict) else schema
-        source = f'start: "<{tags.answer}>" value "</{tags.answer}>"\nvalue: %json {json.dumps(styled)}\n'
-        return Grammar(kind="lark", source=source)
+        schema = Grammar(kind="json_schema", source=task.schema)
+        return turn_grammar(self.tags, transcript, answer=schema, max_steps=self.max_steps)
 
     def reference(self, task: JsonTask) -> str | None:
         """The gold as a model should write it: on one line in JSON, its keys in the schema's order; in the tags.

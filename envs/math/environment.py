@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envs.errors import ConfigurationError
-from envs.grammar import Grammar
+from envs.grammar import Block, Grammar, Region
 from envs.layout import Tags, lay_out
 from envs.math.judge import judge_answers
 from envs.math.number import plain_number
@@ -14,15 +14,12 @@ from envs.math.prompt import messages
 from envs.math.task import MathTask
 from envs.options import tags_of
 from envs.stepwise import Stepwise
-from envs.transcript import Message, Observation, Transcript
+from envs.transcript import UNSAID, Message, Observation, Transcript
+from envs.turn_grammar import turn_grammar
 from envs.verdict import Verdict
 
-# Any text without a box (and without the answer's tag), then one box that holds a number, then the end.
-BOXED_NUMBER = r"""start: ANSWER
-ANSWER: REASONING "%OPENING%\\boxed{" NUMBER "}%CLOSING%"
-REASONING: /(?s:.*)/ & ~/(?s:.*)(%FORBIDDEN%)(?s:.*)/
-NUMBER: /-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12}|\/[1-9][0-9]{0,11})?/
-"""
+NUMBER = r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12}|/[1-9][0-9]{0,11})?"
+"""A number as it may stand in the box of an answer that is written under the grammar."""
 
 DEFAULT_TAGS = Tags(reasoning="think")
 
@@ -63,17 +60,16 @@ class MathEnvironment(Stepwise):
         is_number = plain_number(task.gold) is not None
         return messages(task, is_number=is_number, tags=self.tags, max_steps=self.max_steps)
 
-    def grammar(self, task: MathTask) -> Grammar | None:
-        """Free text that ends in its only box, with a number in it; None when the gold is no plain number, and where
-        reasoning, a plan or steps in tags are asked for."""
-        tags, tag = self.tags, self.tags.answer
-        is_answer_alone = not tags.must_reason and tags.plan is None and tags.step is None
-        if plain_number(task.gold) is None or not is_answer_alone:
+    def grammar(self, task: MathTask, transcript: Transcript = UNSAID) -> Grammar | None:
+        """Free text that ends in its only box, with a number in it, laid out in the tags; None when the gold is no
+        plain number. Where the answer has a tag and reasoning has none, the text before it is free."""
+        if plain_number(task.gold) is None:
             return None
-        opening, closing = ("", "") if tag is None else (f"<{tag}>", f"</{tag}>")
-        forbidden = r"\\boxed" if tag is None else rf"\\boxed|<\/?{tag}>"
-        source = BOXED_NUMBER.replace("%OPENING%", opening).replace("%CLOSING%", closing)
-        return Grammar(kind="lark", source=source.replace("%FORBIDDEN%", forbidden))
+        tags = self.tags
+        if tags.answer is None or tags.must_reason or tags.plan is not None or tags.step is not None:
+            return turn_grammar(tags, transcript, answer=_boxed_number(tags), max_steps=self.max_steps)
+        loose = _boxed_number(tags, opening=f"<{tags.answer}>", closing=f"</{tags.answer}>")
+        return turn_grammar(replace(tags, answer=None), transcript, answer=loose)
 
     def reference(self, task: MathTask) -> str:
         """The gold in its box, laid out in the tags."""
@@ -96,3 +92,12 @@ class MathEnvironment(Stepwise):
                 canonical_number=self.canonical_number,
             )
         )
+
+
+def _boxed_number(tags: Tags, *, opening: str = "", closing: str = "") -> Grammar:
+    """Any text without a box or a tag, then one box that holds a number, in the answer's tag where it is given."""
+    without = (r"\boxed", *(text for name in tags.names() for text in (f"<{name}>", f"</{name}>")))
+    before = Block(content=None, closing=opening + r"\boxed{", without=without)
+    number = Block(content=Grammar(kind="regex", source=NUMBER), closing="}" + closing)
+    regions = (Region(blocks=(before,)), Region(blocks=(number,)))
+    return Grammar(kind="tagged", regions=regions, separator="")

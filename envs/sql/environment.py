@@ -20,7 +20,8 @@ from envs.sql.observation import find
 from envs.sql.prompt import SchemaBudget, make_prompt
 from envs.sql.task import SqlTask
 from envs.stepwise import Stepwise
-from envs.transcript import Message, Observation, Transcript
+from envs.transcript import UNSAID, Message, Observation, Transcript
+from envs.turn_grammar import turn_grammar
 from envs.verdict import Verdict
 
 DEFAULT_TAGS = Tags(reasoning="think")
@@ -88,16 +89,17 @@ class SqlEnvironment(Stepwise):
         )
         return make_prompt(task, budget, self.count_tokens, self.tags, max_steps=self.max_steps)
 
-    def grammar(self, task: SqlTask) -> Grammar | None:
-        """One SELECT over the tables and columns of the task's database; None where it is not SQLite, and where the
-        tags ask for more than the query alone: the grammar has no regions for them.
+    def grammar(self, task: SqlTask, transcript: Transcript = UNSAID) -> Grammar | None:
+        """One SELECT over the tables and columns of the task's database, and as many in steps, laid out in the tags;
+        None where the database is not SQLite.
 
         Raises:
             ConfigurationError: the task's database cannot be read.
         """
-        tags = self.tags
-        is_query_alone = not tags.must_reason and tags.answer is None and tags.plan is None and tags.step is None
-        return make_grammar(task.database) if is_query_alone and task.database.kind == "sqlite" else None
+        if task.database.kind != "sqlite":
+            return None
+        query = make_grammar(task.database)
+        return turn_grammar(self.tags, transcript, answer=query, step=query, max_steps=self.max_steps)
 
     def reference(self, task: SqlTask) -> str:
         """The gold query, laid out in the tags."""

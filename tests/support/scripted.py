@@ -14,9 +14,10 @@ from typing import Any
 from decoding.engine import Generation, Request
 from decoding.replay_session import ReplaySession
 from decoding.token_text import encode_text
+from envs.grammar import Grammar
 from envs.layout import Tags
 from envs.task import Task
-from envs.transcript import END, Message, Observation, Transcript
+from envs.transcript import END, UNSAID, Message, Observation, Transcript
 from envs.verdict import Verdict
 
 STEP, ANSWER = "</step>", "</answer>"
@@ -29,6 +30,7 @@ class Echo:
 
     delay: float = 0.0
     longest_observation: int = 8
+    language: Callable[[Transcript], Grammar] | None = None
     tags: Tags = Tags(step="step", observation="result", answer="answer")
     asked: list[str] = field(default_factory=list)
     at_once: int = 0
@@ -41,8 +43,8 @@ class Echo:
     def prompt(self, task: Task) -> list[Message]:
         return [{"role": "user", "content": task.id}]
 
-    def grammar(self, task: Task) -> None:
-        return None
+    def grammar(self, task: Task, transcript: Transcript = UNSAID) -> Grammar | None:
+        return None if self.language is None else self.language(transcript)
 
     def reference(self, task: Task) -> str:
         return "<answer>yes</answer>"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llguidance import LLMatcher, LLTokenizer
 
 from envs.errors import ConfigurationError
 from envs.layout import Tags
@@ -188,37 +187,9 @@ def test_a_prompt_asks_for_the_tags() -> None:
     )
 
 
-def test_the_grammar_holds_one_box_with_a_number_at_the_end() -> None:
-    accepts = acceptor(ENVIRONMENT)
+def test_only_a_gold_that_is_a_number_has_a_grammar() -> None:
     assert ENVIRONMENT.grammar(task("x+1")) is None
-    assert all(map(accepts, ["a\nb \\boxed{18}", "\\boxed{-1.5}", "\\box {} \\boxed{3/4}"]))
-    assert not any(
-        map(accepts, ["\\boxed{3} \\boxed{5}", "\\boxed{5}.", "5", "\\boxed{x}", "\\boxed{}", "\\boxed{05}"])
-    )
-
-
-def test_the_grammar_ends_in_the_answer_tag_where_there_is_one() -> None:
-    accepts = acceptor(MathEnvironment(tags=Tags(reasoning="think", answer="answer")))
-    assert all(map(accepts, [r"<think>a</think><answer>\boxed{18}</answer>", r"<answer>\boxed{-1.5}</answer>"]))
-    assert not any(
-        map(
-            accepts, [r"\boxed{5}", r"<answer>5</answer>", r"<answer>\boxed{5}</answer>.", r"<answer><answer>\boxed{5}"]
-        )
-    )
-    assert MathEnvironment(tags=Tags(reasoning="think", must_reason=True)).grammar(task("5")) is None
-
-
-def acceptor(environment: MathEnvironment) -> Callable[[str], bool]:
-    tokenizer, grammar = LLTokenizer("byte"), environment.grammar(task("5"))
-    assert grammar is not None
-    compiled = LLMatcher.grammar_from_lark(grammar.source)
-    assert LLMatcher.validate_grammar(compiled, tokenizer) == ""
-
-    def accepts(text: str) -> bool:
-        matcher, tokens = LLMatcher(tokenizer, compiled), tokenizer.tokenize_bytes(text.encode())
-        return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
-
-    return accepts
+    assert ENVIRONMENT.grammar(task("5")) is not None
 
 
 @pytest.mark.parametrize(

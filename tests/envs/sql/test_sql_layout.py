@@ -94,14 +94,6 @@ def test_the_reference_without_tags_to_ask_for_is_the_gold(database: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "tags", [Tags(answer="a"), Tags(plan="p"), Tags(step="s"), Tags(reasoning="think", must_reason=True)]
-)
-def test_there_is_no_grammar_where_more_than_the_query_is_asked_for(database: Path, tags: Tags) -> None:
-    assert SqlEnvironment(tags=tags).grammar(task_on(database)) is None
-    assert SqlEnvironment().grammar(task_on(database)) is not None
-
-
-@pytest.mark.parametrize(
     ("text", "answer"),
     [
         (f"<think>perhaps SELECT 1</think>{GOLD}", GOLD),
