@@ -44,7 +44,7 @@ from envs.errors import ConfigurationError
 from envs.grammar import Grammar
 from envs.sql.observation import find
 from envs.sql.task import SqlTask
-from envs.transcript import END, Message, Observation, Transcript
+from envs.transcript import END, UNSAID, Message, Observation, Transcript
 from envs.verdict import Verdict
 from train.rollout_config import RolloutConfig
 
@@ -97,7 +97,7 @@ class Steps:
     def prompt(self, task: SqlTask) -> list[Message]:
         return peer_trl.SQL.prompt(task)
 
-    def grammar(self, task: SqlTask) -> Grammar | None:
+    def grammar(self, task: SqlTask, transcript: Transcript = UNSAID) -> Grammar | None:
         return None
 
     def reference(self, task: SqlTask) -> str | None:

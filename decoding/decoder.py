@@ -5,18 +5,18 @@ Here: independent samples. Trees that branch where the environment answered are 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
 from decoding.chat_prompt import opens_reasoning, prompt_ids
-from decoding.engine import Engine, Request
+from decoding.engine import Engine
 from decoding.episode import Episode
 from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Group, Ledger, Rollout
-from decoding.seeds import task_seeds
+from decoding.seeds import derived_seed, task_seeds
 from decoding.token_text import encode_text, require_plain_tags
 from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
@@ -42,11 +42,10 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleDecoder:
-    """Independent episodes, freely or (of a single turn) under the task's grammar.
+    """Independent episodes, freely or under the task's grammar.
 
     Raises:
-        ConfigurationError: the budgets have no room for a step of the environment, or a grammar is asked for where it
-            answers steps.
+        ConfigurationError: the budgets have no room for a step of the environment, or the share has no meaning.
     """
 
     engine: Engine
@@ -54,42 +53,31 @@ class SampleDecoder:
     environment: Environment[Any]
     budgets: Budgets
     temperature: float = 1.0
-    with_grammar: bool = False
+    masked_share: float = 0.0
+    """Which share of a task's rollouts is held to its grammar (``masked_count``); they come first in their group."""
     rejoin_after: int | None = None
     """Decode steps after which a row that asked the environment goes on (``decoding.episode_loop``)."""
 
     def __post_init__(self) -> None:
-        require_turns(self.environment, self.budgets, with_grammar=self.with_grammar)
+        self.budgets.require_room(self.environment)
+        require_share(self.masked_share)
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
         """``n[i]`` rollouts of ``tasks[i]``; with a ``seed`` the same ones each time, whatever the batch."""
-        seeds = task_seeds(tasks, seed)
-        requests = [
-            Request(
-                prompt_ids=prompt_ids(self.tokenizer, self.environment, task),
-                max_new_tokens=self.budgets.turn(0),
-                stops=self.environment.stops,
-                grammar=self.environment.grammar(task) if self.with_grammar else None,
-                temperature=self.temperature,
-                n=count,
-                seed=task_seed,
-            )
-            for task, count, task_seed in zip(tasks, n, seeds, strict=True)
-        ]
+        prompts = [prompt_ids(self.tokenizer, self.environment, task) for task in tasks]
         start = time.perf_counter()
         episodes: list[Episode] = []
         loop_options = (self.tokenizer, self.environment, self.budgets, self.rejoin_after)
         with self.engine.session() as session, EpisodeLoop(session, *loop_options) as loop:
-            for place, (task, request) in enumerate(zip(tasks, requests, strict=True)):
-                unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, request.prompt_ids)
-                episodes += loop.begin(unsaid, request)
+            for place, (task, count, task_seed) in enumerate(zip(tasks, n, task_seeds(tasks, seed), strict=True)):
+                unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, prompts[place])
+                for part in masked_parts(count, self.masked_share, task_seed):
+                    said = replace(unsaid, is_masked=part.is_masked)
+                    episodes += loop.begin(said, n=part.count, temperature=self.temperature, seed=part.seed)
             for episode, answer in loop.events():
                 if answer is not None:
                     loop.go_on(episode, answer.token_ids)
-        ledger = loop.ledger(prefilled=sum(len(request.prompt_ids) for request in requests), started=start)
-        for episode in episodes:
-            if self.with_grammar and requests[episode.place].grammar is None:
-                episode.grammar_error = f"environment '{self.environment.name}' has no grammar for this task"
+        ledger = loop.ledger(prefilled=sum(map(len, prompts)), started=start)
         paths = [(Branch(node=number, start=0),) for count in n for number in range(count)]
         return judged(tasks, episodes, paths, self.environment, self.tokenizer, ledger)
 
@@ -107,18 +95,43 @@ def unsaid_episode(
     return Episode(task=task, place=place, row=-1, prompt_ids=prompt, begins_in_reasoning=is_open)
 
 
-def require_turns(environment: Environment[Any], budgets: Budgets, *, with_grammar: bool) -> None:
-    """Checks that episodes of an environment can be decoded.
+@dataclass(frozen=True, kw_only=True)
+class MaskedPart:
+    """Some samples of a task: all under its grammar, or all free."""
+
+    is_masked: bool
+    count: int
+    seed: int
+
+
+def masked_parts(count: int, share: float, seed: int) -> list[MaskedPart]:
+    """The samples of a task that are held to its grammar, then those that are not; parts without samples left out.
+
+    Args:
+        count: samples of the task.
+        share: of them that is masked, rounded; with a share between 0 and 1 there is one of each kind at least, if
+            there are two.
+        seed: of the task; where there are both kinds, each has random numbers of its own.
+    """
+    masked = round(count * share)
+    if 0 < share < 1:
+        masked = min(max(masked, 1), max(count - 1, 0))
+    if masked in (0, count):
+        return [MaskedPart(is_masked=masked > 0, count=count, seed=seed)] if count else []
+    return [
+        MaskedPart(is_masked=True, count=masked, seed=derived_seed(seed, "masked")),
+        MaskedPart(is_masked=False, count=count - masked, seed=derived_seed(seed, "free")),
+    ]
+
+
+def require_share(share: float) -> None:
+    """Checks that rollouts can be divided into masked and free ones.
 
     Raises:
-        ConfigurationError: the budgets have no room for a step and its answer, or a grammar is asked for beside steps.
+        ConfigurationError: they cannot.
     """
-    budgets.require_room(environment)
-    if environment.stops and with_grammar:
-        raise ConfigurationError(
-            f"environment '{environment.name}' answers between turns ({', '.join(environment.stops)}): it has no"
-            " grammar for the whole of an episode; decode freely, or leave tags.observation out"
-        )
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"the share of masked rollouts is {share:g}; expected a number from 0 to 1")
 
 
 def judged(

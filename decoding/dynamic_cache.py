@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from decoding.drawing import draw_tokens
 from decoding.engine import Generation, Request
 from decoding.forward import SampledModel
 from decoding.row import Row
 from decoding.row_opening import open_rows
-from decoding.turn_ends import TurnEnds
+from decoding.turn_writing import TurnWriter
 
 # Rows that finished are cut out of the cache once this share of the batch is done: each cut copies the cache.
 COMPACT_AT = 0.25
@@ -36,9 +35,8 @@ class DynamicCacheSampler:
             max_batch_rows: samples that are decoded at once.
         """
         self._model = model
-        self._tokenizer = tokenizer
-        self._end_ids = end_ids
-        self._ends = TurnEnds(tokenizer, end_ids)
+        # A forced token is drawn like any other: rows cannot read different numbers of tokens here.
+        self._writer = TurnWriter(tokenizer, end_ids, skips_forced=False)
         self._max_batch_rows = max_batch_rows
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
@@ -46,7 +44,7 @@ class DynamicCacheSampler:
 
         Raises:
             FloatingPointError: the model's logits are not numbers.
-            ConfigurationError: a request has a grammar and the tokenizer is none that llguidance can read.
+            ConfigurationError: a request has a grammar and the tokenizer is none that grammars can be compiled for.
         """
         return [generation for batch in self._batches(requests) for generation in self._generate_batch(batch)]
 
@@ -54,7 +52,7 @@ class DynamicCacheSampler:
         """Rows of consecutive requests, at most ``max_batch_rows`` a batch; a request may span two batches."""
         rows: list[Row] = []
         for request in requests:
-            for row in open_rows(request, self._tokenizer, self._end_ids, first=0):
+            for row in open_rows(request, self._writer.grammars, first=0):
                 rows.append(row)
                 if len(rows) == self._max_batch_rows:
                     yield rows
@@ -68,15 +66,15 @@ class DynamicCacheSampler:
             row.number = number
         done: dict[int, Generation] = {}
         cache, attention_mask, logits = self._prefill(rows)  # attention_mask (B, P), logits (B, V)
+        self._writer.advance(rows)
         active = rows
         while True:
             running = [index for index, row in enumerate(active) if row.is_in_turn]
             drawing = [active[index] for index in running]
-            draw_tokens(drawing, logits[running])
+            self._writer.draw(drawing, logits[running])
             for row in drawing:
-                finish = self._ends.finish(row)
-                if finish is not None:
-                    done[row.number] = row.end_turn(finish)
+                if row.finish is not None:
+                    done[row.number] = self._writer.generation(row)
             running = [index for index in running if active[index].is_in_turn]
             if not running:
                 return [done[row.number] for row in rows]

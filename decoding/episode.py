@@ -1,13 +1,14 @@
 """One episode while it grows: stretches of tokens by the model and by the environment, in order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
 from decoding.engine import FinishReason, Generation
-from decoding.rollout import Rollout
+from decoding.rollout import GrammarSpan, Rollout
 from decoding.token_text import segment_texts
+from envs.grammar import Grammar
 from envs.task import Task
 from envs.transcript import Segment, Transcript
 from envs.verdict import Verdict
@@ -25,6 +26,10 @@ class Stretch:
     token_ids: list[int]
     logprobs: list[float]
     log_z: list[float] | None = None
+    grammar: Grammar | None = None
+    """What masked it; None: nothing did."""
+    closed: int = 0
+    """How many of its last tokens ended a structure in the model's place (``Generation.closed``)."""
 
     def copy(self) -> "Stretch":
         return Stretch(
@@ -32,6 +37,8 @@ class Stretch:
             token_ids=list(self.token_ids),
             logprobs=list(self.logprobs),
             log_z=None if self.log_z is None else list(self.log_z),
+            grammar=self.grammar,
+            closed=self.closed,
         )
 
 
@@ -47,12 +54,16 @@ class Episode:
     prompt_ids: Sequence[int]
     begins_in_reasoning: bool = False
     """The prompt has opened the reasoning, as some chat templates do."""
+    is_masked: bool = False
+    """Its turns are held to the grammars of the task."""
     stretches: list[Stretch] = field(default_factory=list)
     finish: FinishReason | None = None
     """Why the episode ended; None while it goes on."""
     is_truncated: bool = False
     """A budget ended it."""
     grammar_error: str | None = None
+    grammar_lenient: str | None = None
+    is_sentence: bool | None = None
     texts: list[tuple[int, str]] = field(default_factory=list)
     """Of each stretch that the environment was told of: how long it was then, and its text."""
 
@@ -70,15 +81,24 @@ class Episode:
         """Appends what the model wrote; what follows another stretch of its own continues it."""
         log_z = None if generation.log_z is None else list(generation.log_z)
         self.grammar_error = self.grammar_error or generation.grammar_error
+        self.grammar_lenient = self.grammar_lenient or generation.grammar_lenient
+        if generation.is_sentence is not None:
+            self.is_sentence = generation.is_sentence and self.is_sentence is not False
         if self.stretches and self.stretches[-1].by_model:
             last = self.stretches[-1]
             last.token_ids += generation.token_ids
             last.logprobs += generation.logprobs
             last.log_z = last.log_z + log_z if last.log_z is not None and log_z is not None else None
+            last.closed = generation.closed
         else:
             self.stretches.append(
                 Stretch(
-                    by_model=True, token_ids=list(generation.token_ids), logprobs=list(generation.logprobs), log_z=log_z
+                    by_model=True,
+                    token_ids=list(generation.token_ids),
+                    logprobs=list(generation.logprobs),
+                    log_z=log_z,
+                    grammar=generation.grammar,
+                    closed=generation.closed,
                 )
             )
 
@@ -99,8 +119,11 @@ class Episode:
             row=row,
             prompt_ids=self.prompt_ids,
             begins_in_reasoning=self.begins_in_reasoning,
+            is_masked=self.is_masked,
             stretches=[stretch.copy() for stretch in self.stretches],
             grammar_error=self.grammar_error,
+            grammar_lenient=self.grammar_lenient,
+            is_sentence=self.is_sentence,
             texts=list(self.texts),
         )
 
@@ -143,11 +166,28 @@ class Episode:
             prompt_ids=self.prompt_ids,
             completion_ids=tuple(token for stretch in self.stretches for token in stretch.token_ids),
             logprobs=[logprob for stretch in self.stretches for logprob in stretch.logprobs],
-            env_mask=[int(stretch.by_model) for stretch in self.stretches for _ in stretch.token_ids],
+            env_mask=[mark for stretch in self.stretches for mark in _marks(stretch)],
             log_z=log_z if has_log_z else None,
+            grammars=tuple(self._spans()),
             finish=self.finish,
             transcript=transcript,
             verdict=verdict,
             branches=branches,
             grammar_error=self.grammar_error,
+            grammar_lenient=self.grammar_lenient,
+            is_sentence=self.is_sentence,
         )
+
+    def _spans(self) -> Iterator[GrammarSpan]:
+        start = 0
+        for stretch in self.stretches:
+            end = start + len(stretch.token_ids)
+            if stretch.grammar is not None:
+                yield GrammarSpan(start=start, end=end - stretch.closed, grammar=stretch.grammar)
+            start = end
+
+
+def _marks(stretch: Stretch) -> list[int]:
+    """1 for each token that the model drew, and 0 for the others."""
+    drawn = len(stretch.token_ids) - stretch.closed if stretch.by_model else 0
+    return [1] * drawn + [0] * (len(stretch.token_ids) - drawn)

@@ -22,6 +22,7 @@ from decoding.rollout import Ledger
 from decoding.session import Session
 from decoding.token_text import encode_text
 from envs.environment import Environment
+from envs.grammar import Grammar
 from envs.task import Task
 from envs.transcript import Observation, Transcript
 
@@ -85,17 +86,31 @@ class EpisodeLoop:
         self._generated_tokens = 0
         self._wait_seconds = 0.0
 
-    def begin(self, said: Episode, request: Request) -> list[Episode]:
-        """Opens ``request.n`` episodes that go on where ``said`` ends; the request's prompt is all of its text."""
-        episodes = [said.fork(row) for row in self._session.open(request)]
+    def begin(self, unsaid: Episode, *, n: int, temperature: float, seed: int) -> list[Episode]:
+        """Opens ``n`` episodes that begin as ``unsaid``, in which nothing has been said."""
+        grammar = self._grammar(unsaid)
+        request = Request(
+            prompt_ids=unsaid.prompt_ids,
+            max_new_tokens=self._budgets.turn(0),
+            stops=self._environment.stops,
+            grammar=grammar,
+            temperature=temperature,
+            n=n,
+            seed=seed,
+        )
+        episodes = [unsaid.fork(row) for row in self._session.open(request)]
         self._episodes.update((episode.row, episode) for episode in episodes)
+        if unsaid.is_masked and grammar is None:
+            for episode in episodes:
+                episode.grammar_error = f"environment '{self._environment.name}' has no grammar for this task"
         return episodes
 
     def go_on(self, episode: Episode, observation_ids: Sequence[int]) -> None:
         """Begins the next turn of an episode, after what the environment answered."""
         episode.add_observation(observation_ids)
         self._observed_tokens += len(observation_ids)
-        self._session.extend(episode.row, observation_ids, max_new_tokens=self._budgets.turn(episode.length))
+        left = self._budgets.turn(episode.length)
+        self._session.extend(episode.row, observation_ids, max_new_tokens=left, grammar=self._grammar(episode))
 
     def fork(self, episode: Episode, *, seed: int | None) -> Episode:
         """A copy of an episode that is between two turns."""
@@ -132,6 +147,12 @@ class EpisodeLoop:
             generate_seconds=time.perf_counter() - started,
             wait_seconds=self._wait_seconds,
         )
+
+    def _grammar(self, episode: Episode) -> Grammar | None:
+        """What the episode's next turn is held to."""
+        if not episode.is_masked:
+            return None
+        return self._environment.grammar(episode.task, episode.question(self._tokenizer))
 
     def _turn_ended(self, episode: Episode, generation: Generation) -> Iterator[Event]:
         episode.add_generation(generation)

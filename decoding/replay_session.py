@@ -11,6 +11,7 @@ from types import TracebackType
 
 from decoding.engine import Generation, Request
 from decoding.seeds import derived_seed, fork_stream, sample_stream
+from envs.grammar import Grammar
 
 
 @dataclass(kw_only=True)
@@ -21,19 +22,30 @@ class _Text:
     ids: tuple[int, ...]
     stream: str | None
     turns: int = 0
+    grammar: Grammar | None = None
+    """Of the current turn, or of the last one."""
+    start: int = 0
+    """The index in ``ids`` of the first token of its sentence."""
     pending: Request | None = None
 
     def begin_turn(self, max_new_tokens: int) -> None:
         seed = None if self.stream is None else derived_seed(self.stream, str(self.turns))
-        self.pending = replace(self.request, prompt_ids=self.ids, max_new_tokens=max_new_tokens, n=1, seed=seed)
+        self.pending = replace(
+            self.request,
+            prompt_ids=self.ids,
+            max_new_tokens=max_new_tokens,
+            n=1,
+            seed=seed,
+            grammar=self.grammar,
+            written=0 if self.grammar is None else len(self.ids) - self.start,
+        )
         self.turns += 1
 
 
 class ReplaySession:
     """Rows whose pending turns all run to their end in one ``step``. A context manager.
 
-    Samples of a seeded request are those of its rows, not those that the engine gives for the request as a whole. Rows
-    with a grammar have one turn.
+    Samples of a seeded request are those of its rows, not those that the engine gives for the request as a whole.
     """
 
     def __init__(
@@ -55,7 +67,13 @@ class ReplaySession:
         """Begins the first turn of ``request.n`` new rows; returns their numbers."""
         numbers = []
         for sample in range(request.n):
-            row = _Text(request=request, ids=tuple(request.prompt_ids), stream=sample_stream(request.seed, sample))
+            row = _Text(
+                request=request,
+                ids=tuple(request.prompt_ids),
+                stream=sample_stream(request.seed, sample),
+                grammar=request.grammar,
+                start=len(request.prompt_ids) - request.written,
+            )
             row.begin_turn(request.max_new_tokens)
             numbers.append(self._add(row))
         return tuple(numbers)
@@ -73,28 +91,31 @@ class ReplaySession:
             ended.append((number, generation))
         return ended
 
-    def extend(self, row: int, token_ids: Sequence[int], *, max_new_tokens: int) -> None:
-        """Appends tokens that the model did not write, and begins the row's next turn.
+    def extend(
+        self, row: int, token_ids: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
+    ) -> None:
+        """Appends tokens that the model did not write, and begins the row's next turn, which is held to ``grammar``
+        from its own start. Without tokens the turn before just goes on, under the grammar that it has.
 
         Raises:
-            ValueError: the row is in a turn, has a grammar, or may write no token.
+            ValueError: the row is in a turn, or may write no token.
         """
         text = self._resting(row, "extended")
-        _require_no_grammar(row, text, "extended")
         if max_new_tokens < 1:
             raise ValueError(f"a turn needs max_new_tokens >= 1, got {max_new_tokens}")
-        text.ids += tuple(token_ids)
+        if token_ids:
+            text.ids += tuple(token_ids)
+            text.grammar, text.start = grammar, len(text.ids)
         text.begin_turn(max_new_tokens)
 
     def fork(self, row: int, *, seed: int | None) -> int:
         """A new row with the same text, between two turns.
 
         Raises:
-            ValueError: the row is in a turn, or has a grammar.
+            ValueError: the row is in a turn.
         """
         text = self._resting(row, "forked")
-        _require_no_grammar(row, text, "forked")
-        return self._add(_Text(request=text.request, ids=text.ids, stream=fork_stream(seed), turns=text.turns))
+        return self._add(replace(text, stream=fork_stream(seed)))
 
     def close(self, row: int) -> None:
         """Forgets a row between two turns, or after its last.
@@ -130,8 +151,3 @@ class ReplaySession:
         if row.pending is not None:
             raise ValueError(f"row {number} is in a turn; it can be {action} once `step` has returned the turn")
         return row
-
-
-def _require_no_grammar(number: int, row: _Text, action: str) -> None:
-    if row.request.grammar is not None:
-        raise ValueError(f"row {number} has a grammar, which knows one turn only: it cannot be {action}")

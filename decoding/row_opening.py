@@ -1,37 +1,32 @@
 """Makes the rows of a request: their random streams and their grammars."""
 
-from collections.abc import Collection
-
-from transformers import PreTrainedTokenizerBase
-
 from decoding.engine import Request
-from decoding.grammars import GrammarError, shared_compiler
+from decoding.grammar_threads import GrammarThreads
 from decoding.row import Row
 from decoding.seeds import sample_stream
 
 
-def open_rows(
-    request: Request, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, first: int
-) -> list[Row]:
-    """The ``request.n`` rows of a request, in their first turn.
+def open_rows(request: Request, grammars: GrammarThreads, *, first: int) -> list[Row]:
+    """The ``request.n`` rows of a request, in their first turn, whose grammar is compiled meanwhile.
 
     Args:
         request: what to write.
-        tokenizer: compiles the request's grammar.
-        end_ids: the tokens that end a text.
+        grammars: compiles the request's grammar.
         first: the number of the first row.
 
     Raises:
-        ConfigurationError: the request has a grammar and the tokenizer is none that llguidance can read.
+        ConfigurationError: the request has a grammar and the tokenizer is none that grammars can be compiled for.
     """
     rows = []
     for sample in range(request.n):
-        matcher, compile_error = None, None
+        grammar = None
         if request.grammar is not None:
-            try:
-                matcher = shared_compiler(tokenizer, end_ids=end_ids).matcher(request.grammar)
-            except GrammarError as error:
-                compile_error = str(error)
+            grammar = grammars.begin(
+                request.grammar,
+                start=len(request.prompt_ids) - request.written,
+                written=request.written,
+                most=request.max_new_tokens,
+            )
         stream = sample_stream(request.seed, sample)
-        rows.append(Row(request, number=first + sample, stream=stream, matcher=matcher, compile_error=compile_error))
+        rows.append(Row(request, number=first + sample, stream=stream, grammar=grammar))
     return rows

@@ -39,7 +39,7 @@ class SlotTable:
         """
         texts: dict[tuple[int, ...], list[Row]] = {}
         for row in rows[: self.free()]:
-            texts.setdefault(tuple(row.ids[:-1]), []).append(row)
+            texts.setdefault(tuple(row.ids[: row.settled]), []).append(row)
         if not texts:
             return []
         self._make_slots([row for alike in texts.values() for row in alike])
@@ -57,7 +57,7 @@ class SlotTable:
         groups: dict[tuple[int, int], list[Row]] = {}
         for follower, leader in followers:
             assert leader.slot is not None
-            groups.setdefault((leader.slot, len(follower.ids) - 1), []).append(follower)
+            groups.setdefault((leader.slot, follower.settled), []).append(follower)
         for (source, length), rows in groups.items():
             self._cache.copy(source, [row.slot for row in rows if row.slot is not None], length)
             for row in rows:
@@ -107,7 +107,7 @@ class SlotTable:
         return best, matches[best]
 
     def _seat(self, row: Row) -> None:
-        source, length = self._longest_match(row.ids[:-1])
+        source, length = self._longest_match(row.ids[: row.settled])
         if self._rows[source] is None and length:
             self._take(source, row)
         else:

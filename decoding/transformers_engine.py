@@ -35,6 +35,7 @@ class TransformersEngine:
         *,
         max_batch_rows: int = 64,
         lockstep: Lockstep | None = None,
+        skips_forced: bool = True,
     ) -> None:
         """
         Args:
@@ -43,6 +44,7 @@ class TransformersEngine:
             max_batch_rows: rows that hold a key-value cache at once; bounds its memory.
             lockstep: where a forward needs other processes: keeps their number equal. Every process must then leave
                 as many sessions and calls of ``generate``, which may be without rows, and none inside another.
+            skips_forced: tokens that a grammar forces take no step of their own, where the model's layers allow it.
 
         Raises:
             ConfigurationError: the model has no key-value cache, or takes no position ids.
@@ -56,6 +58,7 @@ class TransformersEngine:
         self._tokenizer = tokenizer
         self._max_batch_rows = max_batch_rows
         self._lockstep = lockstep
+        self._skips_forced = skips_forced
         self._end_ids = end_ids(model, tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
@@ -63,7 +66,7 @@ class TransformersEngine:
 
         Raises:
             FloatingPointError: the model's logits are not numbers.
-            ConfigurationError: a request has a grammar and the tokenizer is none that llguidance can read.
+            ConfigurationError: a request has a grammar and the tokenizer is none that grammars can be compiled for.
         """
         if unsupported_attention(self._inner) is not None:
             with SampledModel(self.model, self._lockstep) as model:
@@ -89,7 +92,13 @@ class TransformersEngine:
 
     def _cached_session(self) -> CachedSession:
         model = SampledModel(self.model, self._lockstep)
-        return CachedSession(model, self._tokenizer, self._end_ids, max_batch_rows=self._max_batch_rows)
+        return CachedSession(
+            model,
+            self._tokenizer,
+            self._end_ids,
+            max_batch_rows=self._max_batch_rows,
+            skips_forced=self._skips_forced,
+        )
 
     def _sampler(self, model: SampledModel) -> DynamicCacheSampler:
         return DynamicCacheSampler(model, self._tokenizer, self._end_ids, max_batch_rows=self._max_batch_rows)

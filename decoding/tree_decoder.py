@@ -17,15 +17,15 @@ Not covered: branching inside of a turn.
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
 from decoding.chat_prompt import prompt_ids
-from decoding.decoder import Decoding, judged, unsaid_episode
-from decoding.engine import Engine, Request
+from decoding.decoder import Decoding, judged, masked_parts, require_share, unsaid_episode
+from decoding.engine import Engine
 from decoding.episode import Episode
 from decoding.episode_loop import Answer, EpisodeLoop
 from decoding.seeds import derived_seed, task_seeds
@@ -52,10 +52,14 @@ class TreeDecoder:
     first_branching: int | None = None
     """Samples of the first turn; None: as many as ``branching``."""
     temperature: float = 1.0
+    masked_share: float = 0.0
+    """Which share of the samples of the first turn, and of all that grows from them, is held to the task's grammar
+    (``decoding.decoder.masked_parts``)."""
     rejoin_after: int | None = None
     """Decode steps after which a row that asked the environment goes on (``decoding.episode_loop``)."""
 
     def __post_init__(self) -> None:
+        require_share(self.masked_share)
         require_tree(self.environment, self.budgets, branching=self.branching, temperature=self.temperature)
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
@@ -143,16 +147,12 @@ class _Tree:
         self._in_turn: dict[int, _Node] = {}  # row -> the node whose turn it writes
         self._root = _Node(parent=None, seed=seed, episode=unsaid, start=0, quota=leaves)
         width = min(decoder.first_branching or decoder.branching, leaves)
-        if width:
-            request = Request(
-                prompt_ids=unsaid.prompt_ids,
-                max_new_tokens=decoder.budgets.turn(0),
-                stops=decoder.environment.stops,
-                temperature=decoder.temperature,
-                n=width,
-                seed=seed,
-            )
-            self._add_children(self._root, loop.begin(unsaid, request))
+        children: list[Episode] = []
+        for part in masked_parts(width, decoder.masked_share, seed):
+            said = replace(unsaid, is_masked=part.is_masked)
+            children += loop.begin(said, n=part.count, temperature=decoder.temperature, seed=part.seed)
+        if children:
+            self._add_children(self._root, children)
 
     def take(self, episode: Episode, answer: Answer | None) -> None:
         """An episode has ended, or its turn was answered. The last one of its siblings decides how they go on."""
@@ -177,14 +177,15 @@ class _Tree:
         return found
 
     def _resolve(self, siblings: Sequence[_Node]) -> None:
-        """Merges what was answered alike, and lets the rest grow, but for the leaves."""
-        followed: dict[str, _Node] = {}
+        """Merges what was answered alike, and lets the rest grow, but for the leaves. What a grammar held goes on under
+        it, so that masked and free ones stay apart."""
+        followed: dict[tuple[str, bool], _Node] = {}
         growing = []
         for node in siblings:
             if node.answer is None:
                 continue
             digest = node.answer.digest
-            first = node if digest is None else followed.setdefault(digest, node)
+            first = node if digest is None else followed.setdefault((digest, node.episode.is_masked), node)
             if first is node:
                 growing.append(node)
             else:

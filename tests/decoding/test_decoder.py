@@ -1,9 +1,9 @@
 """The sample decoder: whose answers are whose, what they cost, and what cannot be decoded."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -24,13 +24,6 @@ TASKS = [
     JsonTask(id=name, schema=SCHEMA, text=text, gold='{"on": true}')
     for name, text in (("lamp", "The lamp is on."), ("fan", "It is hot, and so the fan turns."), ("tap", "Drip."))
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TurnEnvironment(JsonEnvironment):
-    """Answers at the end of a query."""
-
-    stops: ClassVar[tuple[str, ...]] = ("</query>",)
 
 
 @pytest.fixture
@@ -56,7 +49,7 @@ def test_groups_come_in_the_order_of_the_tasks_with_their_own_sizes(decoder: Sam
 def test_every_task_is_judged_by_its_own_facts(decoder: SampleDecoder) -> None:
     always = SCHEMA.replace('{"type": "boolean"}', '{"const": true}').replace("]}", '], "additionalProperties": false}')
     tasks = [replace(TASKS[0], schema=always), replace(TASKS[1], schema=always, gold='{"on": false}')]
-    decoding = replace(decoder, with_grammar=True, budgets=Budgets(max_new_tokens=20)).decode(tasks, n=[2, 3], seed=0)
+    decoding = replace(decoder, masked_share=1.0, budgets=Budgets(max_new_tokens=20)).decode(tasks, n=[2, 3], seed=0)
     verdicts = [[rollout.verdict.is_correct for rollout in group.rollouts] for group in decoding.groups]
     assert verdicts == [[True, True], [False, False, False]]
     texts = {rollout.transcript.model_text for group in decoding.groups for rollout in group.rollouts}
@@ -81,7 +74,7 @@ def test_spaces_before_punctuation_survive_a_tokenizer_that_cleans_up(decoder: S
     tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output = True
     assert tokenizer.decode(tokenizer.encode("a , b . c")) == "a, b. c"
     task = replace(TASKS[0], schema='{"enum": ["a , b . c"]}', gold='"a , b . c"')
-    cleaning = replace(decoder, tokenizer=tokenizer, with_grammar=True, budgets=Budgets(max_new_tokens=40))
+    cleaning = replace(decoder, tokenizer=tokenizer, masked_share=1.0, budgets=Budgets(max_new_tokens=40))
     assert cleaning.decode([task], n=[1], seed=0).groups[0].rollouts[0].transcript.model_text == '"a , b . c"'
 
 
@@ -118,8 +111,9 @@ def test_a_grammar_is_applied_when_asked_for_and_recorded_when_missing(model: An
     environment = MathEnvironment()
     tasks = [MathTask(id="number", question="1+1?", gold="2"), MathTask(id="letter", question="x?", gold="x^2")]
     assert environment.grammar(tasks[0]) is not None and environment.grammar(tasks[1]) is None
-    free = SampleDecoder(engine=engine, tokenizer=tokenizer, environment=environment, budgets=Budgets(max_new_tokens=4))
-    masked = replace(free, with_grammar=True)
+    budgets = Budgets(max_new_tokens=16)
+    free = SampleDecoder(engine=engine, tokenizer=tokenizer, environment=environment, budgets=budgets)
+    masked = replace(free, masked_share=1.0)
     (_, without) = (group.rollouts[0] for group in masked.decode(tasks, n=[1, 1], seed=0).groups)
     assert without.grammar_error == "environment 'math' has no grammar for this task" and without.log_z is None
     (number,) = masked.decode(tasks[:1], n=[1], seed=0).groups[0].rollouts
@@ -129,14 +123,22 @@ def test_a_grammar_is_applied_when_asked_for_and_recorded_when_missing(model: An
 
 
 def test_a_grammar_that_cannot_be_compiled_is_recorded(decoder: SampleDecoder) -> None:
-    task = replace(TASKS[0], schema='{"not": {"type": "string"}}', gold="1")
-    (rollout,) = replace(decoder, with_grammar=True).decode([task], n=[1], seed=0).groups[0].rollouts
-    assert rollout.grammar_error == 'Unimplemented keys: ["not"]'
+    task = replace(TASKS[0], schema='{"type": "integer", "minimum": 5, "maximum": 1}', gold="1")
+    (rollout,) = replace(decoder, masked_share=1.0).decode([task], n=[1], seed=0).groups[0].rollouts
+    assert rollout.grammar_error is not None and "nsatisfiable" in rollout.grammar_error
+    assert rollout.grammars == () and rollout.log_z is None
 
 
-def test_a_grammar_for_an_environment_that_answers_between_turns_is_refused(decoder: SampleDecoder) -> None:
-    with pytest.raises(ConfigurationError, match="</query>.*no grammar"):
-        replace(decoder, environment=TurnEnvironment(), budgets=Budgets(max_new_tokens=999), with_grammar=True)
+def test_a_grammar_that_masks_cannot_hold_is_applied_in_part_and_the_answer_is_looked_at(
+    decoder: SampleDecoder,
+) -> None:
+    task = replace(TASKS[0], schema='{"not": {"type": "string"}, "type": ["string", "boolean"]}', gold="true")
+    rollouts = replace(decoder, masked_share=1.0).decode([task], n=[8], seed=0).groups[0].rollouts
+    assert all(one.grammar_lenient is not None and "#/not" in one.grammar_lenient for one in rollouts)
+    whole = [one for one in rollouts if one.finish == "eos"]
+    assert {one.is_sentence for one in whole} == {one.transcript.text in ("true", "false") for one in whole}
+    for one in whole:
+        assert one.is_sentence == (one.transcript.text in ("true", "false")), one.transcript.text
 
 
 def test_no_tasks_give_no_groups(decoder: SampleDecoder) -> None:

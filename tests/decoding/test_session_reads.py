@@ -9,7 +9,7 @@ import pytest
 import torch
 from session_turns import run_turn
 
-from decoding import cached_session
+from decoding import slot_reading
 from decoding.cached_session import TOKENS_PER_STEP_OF_REST
 from decoding.engine import Request
 from decoding.transformers_engine import TransformersEngine
@@ -68,7 +68,7 @@ def test_many_prompts_are_read_in_forwards_of_bounded_size(
     engine = TransformersEngine(model, tokenizer)
     requests = [Request(prompt_ids=[20 + one] * (3 + 5 * one), max_new_tokens=3, seed=one) for one in range(12)]
     at_once = engine.generate(requests)
-    monkeypatch.setattr("decoding.cached_session.READ_TOKENS", 24)
+    monkeypatch.setattr("decoding.slot_reading.READ_TOKENS", 24)
     with tokens_read(model) as counts:
         bounded = engine.generate(requests)
     assert max(counts) <= 24 and len(counts) > 3 + 2
@@ -160,15 +160,15 @@ def test_a_long_text_is_read_in_slices_that_bound_its_mask(
 ) -> None:
     prompts = [[20 + one, *PROMPT * (3 + one % 3), one + 3] for one in range(5)]
     requests = [Request(prompt_ids=prompt, max_new_tokens=3, seed=0) for prompt in prompts]
-    monkeypatch.setattr("decoding.cached_session.READ_PAIRS", 600)
+    monkeypatch.setattr("decoding.slot_reading.READ_PAIRS", 600)
     masks = []
-    make = cached_session.make_attention_mask
+    make = slot_reading.make_attention_mask
 
     def keep(config: Any, visible: Any, *arguments: Any) -> Any:
         masks.append(visible.shape)
         return make(config, visible, *arguments)
 
-    monkeypatch.setattr(cached_session, "make_attention_mask", keep)
+    monkeypatch.setattr(slot_reading, "make_attention_mask", keep)
     generations = TransformersEngine(model, tokenizer).generate(requests)
     assert max(rows * queries * keys for rows, queries, keys in masks) <= 600
     assert max(queries for _, queries, _ in masks) > 2  # and not token by token

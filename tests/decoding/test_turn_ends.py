@@ -97,7 +97,8 @@ def ends(tokenizer: Any, stops: tuple[str, ...], before: list[list[int]], turn: 
     watch = TurnEnds(tokenizer, ())
     row = Row(Request(prompt_ids=before[0], max_new_tokens=100, stops=stops), number=0, stream="0")
     for segment in before[1:]:
-        row.end_turn("length")
+        row.finish = "length"
+        row.end_turn()
         row.extend(segment, max_new_tokens=100)
     for count, token in enumerate(turn, start=1):
         row.append(token, logprob=0.0, log_z=0.0)
