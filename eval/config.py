@@ -5,9 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from transformers import PreTrainedTokenizerBase
+
 from data.registry import DataConfig
+from decoding.aligned.config import AlignedSampling
+from decoding.aligned.decoder import AlignedDecoder, require_aligned
 from decoding.budgets import Budgets
-from decoding.decoder import require_turns
+from decoding.decoder import Decoder, SampleDecoder
+from decoding.engine import Engine
 from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.registry import EnvironmentConfig
@@ -22,6 +27,11 @@ class DecodingConfig:
     """0 decodes greedily."""
     grammar: bool = False
     """True masks every token that would leave the task's grammar."""
+    aligned: bool = False
+    """True draws answers from the model's own distribution, given the grammar, which masks alone distort
+    (docs/grammars.md). Needs ``grammar``."""
+    alignment: AlignedSampling = field(default_factory=AlignedSampling)
+    """How they are drawn."""
     samples: int = 1
     """Answers per task."""
 
@@ -30,6 +40,45 @@ class DecodingConfig:
             raise ConfigurationError(f"a decoding's temperature must be 0 or more, got {self.temperature}")
         if self.samples < 1:
             raise ConfigurationError(f"a decoding's samples must be at least 1, got {self.samples}")
+        if self.aligned and not self.grammar:
+            raise ConfigurationError("a decoding's aligned sampling is under a grammar; add grammar: true")
+        if self.alignment.method == "awrs":
+            raise ConfigurationError(
+                "a decoding's alignment.method 'awrs' checks texts, which no configuration can name; expected smc, sir,"
+                " cars or asap (AlignedDecoder takes a check)"
+            )
+
+    def decoder(
+        self,
+        engine: Engine,
+        tokenizer: PreTrainedTokenizerBase,
+        environment: Environment[Any],
+        heldout: "HeldoutConfig",
+    ) -> Decoder:
+        """What decodes so.
+
+        Raises:
+            ConfigurationError: the environment cannot be decoded so.
+        """
+        if self.aligned:
+            return AlignedDecoder(
+                engine=engine,
+                tokenizer=tokenizer,
+                environment=environment,
+                budgets=heldout.budgets,
+                temperature=self.temperature,
+                aligned=self.alignment,
+                max_batch_rows=heldout.max_batch_rows,
+            )
+        return SampleDecoder(
+            engine=engine,
+            tokenizer=tokenizer,
+            environment=environment,
+            budgets=heldout.budgets,
+            temperature=self.temperature,
+            masked_share=float(self.grammar),
+            rejoin_after=heldout.rejoin_after,
+        )
 
 
 def _free_and_constrained() -> Mapping[str, DecodingConfig]:
@@ -76,12 +125,14 @@ class HeldoutConfig:
         """Checks that the environment can be measured so.
 
         Raises:
-            ConfigurationError: it has no such metric, no room for its steps, or no grammar for them.
+            ConfigurationError: it has no such metric, no room for its steps, or no answers that can be aligned.
         """
         for metric in self.metrics:
             component(environment, metric)
+        self.budgets.require_room(environment)
         for decoding in self.decodings.values():
-            require_turns(environment, self.budgets, with_grammar=decoding.grammar)
+            if decoding.aligned:
+                require_aligned(environment, temperature=decoding.temperature)
 
 
 @dataclass(frozen=True, kw_only=True)

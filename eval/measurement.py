@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from decoding.decoder import Decoder, SampleDecoder
+from decoding.decoder import Decoder
 from decoding.engine import Engine
 from decoding.rollout import Ledger, Rollout
 from envs.environment import Environment
@@ -36,6 +36,10 @@ class Record:
     error: str | None
     unjudged: str | None
     grammar_error: str | None
+    grammar_lenient: str | None
+    """What of the grammar the masks did not hold the answer to."""
+    is_closed: bool
+    """The budget cut the answer off, and its structure was ended in the model's place."""
     generated_tokens: int
 
 
@@ -53,6 +57,10 @@ class Measurement:
     unjudged: int
     without_grammar: int
     """Answers that were to obey a grammar which could not be applied, or for which the environment has none."""
+    lenient_grammar: int
+    """Answers whose masks did not hold them to all of their grammar."""
+    closed: int
+    """Answers that the budget cut off, and whose structure was ended in the model's place."""
     ledger: Ledger
 
 
@@ -98,15 +106,7 @@ def evaluate(
     metrics = {name: component(environment, name) for name in config.metrics}
     measurements, records = {}, []
     for name, decoding in config.decodings.items():
-        decoder = SampleDecoder(
-            engine=engine,
-            tokenizer=tokenizer,
-            environment=environment,
-            budgets=config.budgets,
-            temperature=decoding.temperature,
-            with_grammar=decoding.grammar,
-            rejoin_after=config.rejoin_after,
-        )
+        decoder = decoding.decoder(engine, tokenizer, environment, config)
         own, ledger = _decode(decoder, tasks, name, decoding, config, metrics, title)
         all_records = sorted(gather_object(own), key=lambda record: (record.task, record.sample))
         total = sum(gather_object([ledger]), Ledger())
@@ -158,6 +158,8 @@ def _record(task: Task, sample: int, rollout: Rollout, decoding: str, metrics: d
         error=verdict.error,
         unjudged=verdict.unjudged,
         grammar_error=rollout.grammar_error,
+        grammar_lenient=rollout.grammar_lenient,
+        is_closed=bool(rollout.grammars) and not rollout.env_mask[-1],
         generated_tokens=sum(rollout.env_mask),
     )
 
@@ -178,6 +180,8 @@ def measure(
         answers=len(records),
         unjudged=sum(record.unjudged is not None for record in records),
         without_grammar=sum(record.grammar_error is not None for record in records),
+        lenient_grammar=sum(record.grammar_lenient is not None for record in records),
+        closed=sum(record.is_closed for record in records),
         ledger=ledger,
     )
 

@@ -226,6 +226,10 @@ def _counts(measurement: Measurement) -> str:
         notes.append(f"{measurement.unjudged} unjudged")
     if measurement.without_grammar:
         notes.append(f"{measurement.without_grammar} without grammar")
+    if measurement.lenient_grammar:
+        notes.append(f"{measurement.lenient_grammar} under a part of their grammar")
+    if measurement.closed:
+        notes.append(f"{measurement.closed} closed by the budget")
     return ", ".join(notes)
 
 

@@ -127,8 +127,8 @@ def test_when_nothing_could_be_judged_there_is_no_estimate(tiny_model: Path) -> 
 
 
 def test_a_grammar_that_cannot_be_applied_is_counted(tiny_model: Path) -> None:
-    # A JSON Schema that the judge knows and the compiler of grammars does not.
-    schema = '{"not": {"type": "string"}, "type": ["boolean", "string"]}'
+    # A JSON Schema that no value meets.
+    schema = '{"type": "integer", "minimum": 5, "maximum": 1}'
     measured = measured_with(tiny_model, make_tasks(2, schema), {"constrained": CONSTRAINED}).measurements[
         "constrained"
     ]
@@ -153,6 +153,8 @@ def answer(task: str, sample: int, value: float | None, error: str | None = None
         error=error,
         unjudged="deadline" if value is None else None,
         grammar_error=None,
+        grammar_lenient=None,
+        is_closed=False,
         generated_tokens=1,
     )
 

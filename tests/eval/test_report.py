@@ -60,6 +60,8 @@ def record(text: str = "", task: str = "task-1", decoding: str = "free") -> Reco
         error="not json",
         unjudged=None,
         grammar_error=None,
+        grammar_lenient=None,
+        is_closed=False,
         generated_tokens=3,
     )
 
@@ -74,6 +76,8 @@ def measurement(mean: float = 0.5, low: float = 0.25, high: float = 0.75, unjudg
         answers=4,
         unjudged=unjudged,
         without_grammar=1,
+        lenient_grammar=2,
+        closed=1,
         ledger=Ledger(generated_tokens=12, prefilled_tokens=34, generate_seconds=1.0),
     )
 
@@ -150,7 +154,8 @@ def test_a_measurement_survives_json() -> None:
 def test_the_report_says_how_many_answers_stand_behind_a_number(tmp_path: Path) -> None:
     write_evaluation(tmp_path, evaluation(record()), title="T", model="m", resolved="", skipped={})
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "| free | 0.500 [0.250, 0.750] | - | 4, 1 unjudged, 1 without grammar |" in report
+    counts = "4, 1 unjudged, 1 without grammar, 2 under a part of their grammar, 1 closed by the budget"
+    assert f"| free | 0.500 [0.250, 0.750] | - | {counts} |" in report
     assert "| easy | 4 | 0.500 [0.250, 0.750] | - |" in report
     assert "| free | 12 | 34 | 1.0 | 0.00 |" in report
     assert "No row was left out." in report

@@ -1,0 +1,1 @@
+"""Samplers whose answers follow the model's own distribution, conditioned on the grammar."""
