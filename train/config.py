@@ -25,7 +25,7 @@ REFUSED_TRAINER_FIELDS = {
     "multi_objective_aggregation": "set reward.normalization",
     "restore_callback_states_from_checkpoint": "what the reward remembers is always restored",
     "eval_strategy": "the heldout section measures before and after training",
-    "use_vllm": "rollouts are made by structrl's own engine over transformers",
+    "use_vllm": "set rollout.engine to 'vllm'",
     "top_p": "it samples from another distribution than the one whose gradient is taken",
     "top_k": "it samples from another distribution than the one whose gradient is taken",
     "min_p": "it samples from another distribution than the one whose gradient is taken",

@@ -34,6 +34,7 @@ from train.callbacks import ProgressBar, RunRecorder
 from train.config import LoraOptions, RunConfig
 from train.report import write_training_report
 from train.reward_state import RewardState
+from train.rollout_engine import make_vllm
 from train.run_directory import RunDirectory, write_json, write_text
 from train.tasks import rewardable
 from train.tracking import open_tracking, require_login
@@ -119,6 +120,9 @@ def _build(
     model = load_model(config.model)
     longest = max(args.max_completion_length, config.heldout.max_new_tokens)
     require_window(tokenizer, environment, [*train.tasks, *heldout], max_new_tokens=longest, window=window(model))
+    engine = None
+    if config.rollout.engine == "vllm":
+        engine = make_vllm(config.model.reference, tokenizer, config.rollout.vllm)
     recorder = RunRecorder(directory, parsed.resolved, config.tracking.transcripts)
     trainer = StructuredGRPOTrainer(
         model=model,
@@ -132,6 +136,7 @@ def _build(
         rollout=config.rollout,
         credit=config.credit,
         prefix_tree=config.prefix_tree,
+        engine=engine,
         peft_config=_peft_config(config.lora) if config.lora else None,
         callbacks=[ProgressBar(), recorder],
     )

@@ -1,9 +1,11 @@
 """How rollouts are made: the ``rollout`` section of a run's configuration."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
+from trl import GRPOConfig
 
 from decoding.budgets import Budgets
 from decoding.decoder import Decoder, SampleDecoder
@@ -11,6 +13,8 @@ from decoding.engine import Engine
 from decoding.tree_decoder import TreeDecoder, require_tree
 from envs.environment import Environment
 from envs.errors import ConfigurationError
+from envs.task import Task
+from train.grammar_objective import GrammarMode, require_objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,19 @@ class RolloutConfig:
     """How often groups whose rewards are all equal are replaced by groups of other tasks (dynamic sampling)."""
     device: str | None = None
     """A device of its own for generating (cuda:1), which gets a copy of the policy; null: the policy generates."""
+    grammar: GrammarMode = "free"
+    """What holds training answers to their tasks' grammars (train/grammar_objective.py). ``free``: nothing; masks only
+    where evaluation asks for them. ``masked``: all rollouts, and the masked policy is what is trained. ``mixed``: a
+    share of each group, with weights that keep the gradient right."""
+    mixed_fraction: float = 0.5
+    """That share; at least one rollout of each kind."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What generates: the policy itself, or vLLM, which takes over the weights before each batch."""
+    vllm: dict[str, Any] = field(default_factory=dict)
+    """Options of ``vllm.LLM`` (gpu_memory_utilization, max_model_len, dtype). It shares the device with the trainer."""
+    importance_cap: float | None = 2.0
+    """The largest weight by which the difference between vLLM's arithmetic and the trainer's is made up for, token by
+    token; null: it is not."""
 
     def __post_init__(self) -> None:
         least = {"max_batch_rows": 1, "branching": 1, "first_branching": 1, "rejoin_after": 0, "refill": 0}
@@ -49,13 +66,37 @@ class RolloutConfig:
                 f"rollout.first_branching is {self.first_branching}, and rollout.branching 1 makes no trees; set that"
                 " to 2 or more, or leave first_branching out"
             )
+        if not 0 < self.mixed_fraction < 1:
+            raise ConfigurationError(
+                f"rollout.mixed_fraction is {self.mixed_fraction:g}; expected a number between 0 and 1 (rollout.grammar"
+                " 'free' and 'masked' are the ends)"
+            )
+        if self.grammar == "mixed" and self.first_branching == 1:
+            raise ConfigurationError(
+                "rollout.grammar 'mixed' needs a masked and a free sample of a first turn, and rollout.first_branching"
+                " is 1; set it to 2 or more"
+            )
+        if self.importance_cap is not None and not self.importance_cap >= 1:
+            raise ConfigurationError(
+                f"rollout.importance_cap is {self.importance_cap:g}; expected a number from 1, or null"
+            )
+        if self.engine == "vllm" and self.device is not None:
+            raise ConfigurationError(
+                f"rollout.device {self.device!r} is for the policy's own copy; leave it out with rollout.engine 'vllm'"
+            )
+
+    @property
+    def masked_share(self) -> float:
+        """The share of rollouts that is sampled under a grammar."""
+        return {"free": 0.0, "mixed": self.mixed_fraction, "masked": 1.0}[self.grammar]
 
     def require(
         self,
         environment: Environment[Any],
+        tasks: Sequence[Task],
+        args: GRPOConfig,
         *,
         budgets: Budgets,
-        temperature: float,
         group: int,
         local_rows: int,
         processes: int,
@@ -64,8 +105,9 @@ class RolloutConfig:
 
         Args:
             environment: what the rollouts happen in.
+            tasks: what is trained on.
+            args: TRL's configuration.
             budgets: of an episode and a turn.
-            temperature: of sampling.
             group: G, the rollouts of a task.
             local_rows: the rollouts that one process makes at once.
             processes: of the run.
@@ -75,13 +117,20 @@ class RolloutConfig:
         """
         budgets.require_room(environment)
         if self.branching > 1:
-            require_tree(environment, budgets, branching=self.branching, temperature=temperature)
+            require_tree(environment, budgets, branching=self.branching, temperature=args.temperature)
+        if self.grammar != "free":
+            require_objective(self.grammar, environment, tasks, args)
         if (self.branching > 1 or self.refill) and local_rows % group:
             wish = "a tree" if self.branching > 1 else "refilling"
             raise ConfigurationError(
                 f"{wish} needs whole groups: a process makes per_device_train_batch_size * steps_per_generation ="
                 f" {local_rows} rollouts at once, which is no multiple of num_generations {group}; change one of them,"
                 " or set rollout.branching to 1 and rollout.refill to 0"
+            )
+        if self.engine == "vllm" and processes > 1:
+            raise ConfigurationError(
+                f"rollout.engine 'vllm' is one engine beside one training process, and there are {processes}; train"
+                " with one process, or set rollout.engine to 'transformers'"
             )
         if self.device is not None and processes > 1:
             raise ConfigurationError(
@@ -105,6 +154,7 @@ class RolloutConfig:
                 environment=environment,
                 budgets=budgets,
                 temperature=temperature,
+                masked_share=self.masked_share,
                 rejoin_after=self.rejoin_after,
             )
         return TreeDecoder(
@@ -115,5 +165,6 @@ class RolloutConfig:
             branching=self.branching,
             first_branching=self.first_branching,
             temperature=temperature,
+            masked_share=self.masked_share,
             rejoin_after=self.rejoin_after,
         )

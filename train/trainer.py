@@ -20,27 +20,34 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
+from trl.models.utils import disable_gradient_checkpointing
 
 from decoding.budgets import Budgets
 from decoding.decoder import Decoder
+from decoding.engine import Engine
 from decoding.generation_copy import GenerationCopy
 from decoding.lockstep import ProcessLockstep
 from decoding.rollout import Ledger
-from decoding.transformers_engine import TransformersEngine
+from decoding.transformers_engine import TransformersEngine, end_ids
 from envs.environment import Environment, tags_of_environment
-from envs.errors import ConfigurationError
 from envs.task import Task
 from rewards.composite import Composite
 from rewards.configuration import Normalization
 from rewards.schedule import Moment
 from train.advantages import CreditConfig, token_advantages
+from train.grammar_curves import log_grammars
+from train.grammar_training import GrammarTraining
+from train.mask_replay import MaskReplay
+from train.masked_scorer import MaskedScorer
+from train.requirements import forwards_are_shared, means_over_processes, require_trainable
 from train.reward_functions import reward_functions
 from train.reward_state import BatchCounts, RewardState
 from train.rollout_config import RolloutConfig
 from train.rollout_curves import log_rollouts, log_scores, truncation_curves, unjudged_reason
+from train.rollout_engine import SyncedEngine, named_weights
 from train.rollouts import Batch, ScoredRollout, make_batch
 from train.tree_scorer import PrefixTreeScorer
-from train.window import load_window, require_same_window, save_window, split_by_groups, window_shape
+from train.window import Shape, load_window, require_same_window, save_window, split_by_groups, window_shape
 
 
 class StructuredGRPOTrainer(GRPOTrainer):
@@ -60,6 +67,7 @@ class StructuredGRPOTrainer(GRPOTrainer):
         rollout: RolloutConfig,
         credit: CreditConfig,
         prefix_tree: bool,
+        engine: SyncedEngine | None = None,
         peft_config: Any = None,
         callbacks: list[Any] | None = None,
     ) -> None:
@@ -76,6 +84,7 @@ class StructuredGRPOTrainer(GRPOTrainer):
             rollout: how rollouts are made.
             credit: which tokens an advantage belongs to.
             prefix_tree: a micro-batch is one forward over its prefix trees, where the model allows it.
+            engine: what rollouts come from in place of the policy itself.
             peft_config: adapters of peft; None trains all weights.
             callbacks: callbacks of transformers.
 
@@ -90,6 +99,7 @@ class StructuredGRPOTrainer(GRPOTrainer):
         self._rollout = rollout
         self._credit = credit
         self._places: list[int] = []  # of the tasks of the batch, row by row
+        self._engine = engine
         self._copy = GenerationCopy(rollout.device) if rollout.device is not None else None
         self._buffered_inputs: list[dict[str, Any]] | None = None
         self._masks_truncated = args.mask_truncated_completions
@@ -111,32 +121,20 @@ class StructuredGRPOTrainer(GRPOTrainer):
         # Which completions are truncated is ours to say (_tell_truncated).
         self.mask_truncated_completions = False
         self._scorer = PrefixTreeScorer(self.accelerator.autocast) if prefix_tree else None
-        self._lockstep = ProcessLockstep(device=self.accelerator.device) if _forwards_are_shared(self) else None
+        self._lockstep = ProcessLockstep(device=self.accelerator.device) if forwards_are_shared(self) else None
         self._require_what_is_configured()
+        self._grammar = self._grammar_training()
 
     def _require_what_is_configured(self) -> None:
         """All that can be known now to fail later."""
-        args = self.args
-        TransformersEngine(self.model, self.processing_class)  # refuses a model without a cache
-        if self.is_fsdp_enabled:
-            raise ConfigurationError(
-                "rollouts of a model that FSDP divides are not covered; use configs/accelerate/zero3.yaml instead"
-            )
-        groups = args.generation_batch_size // self.num_generations
-        if len(self._tasks) < groups:
-            raise ConfigurationError(
-                f"a batch of rollouts has {groups} groups (generation_batch_size {args.generation_batch_size} /"
-                f" num_generations {self.num_generations}) and there are {len(self._tasks)} tasks to train on; lower"
-                " the batch or the accumulation steps, or take more tasks"
-            )
-        if self._rollout.device is not None and args.cast_lm_head_to_fp32:
-            raise ConfigurationError(
-                "trainer.cast_lm_head_to_fp32 binds the head to the model that trains; it goes without rollout.device"
-            )
+        if (self._engine is None) != (self._rollout.engine == "transformers"):
+            raise ValueError(f"rollout.engine is {self._rollout.engine!r}, and the engine given is {self._engine!r}")
+        require_trainable(self, self._rollout, tasks=len(self._tasks))
         self._rollout.require(
             self._environment,
+            self._tasks,
+            self.args,
             budgets=self._budgets,
-            temperature=args.temperature,
             group=self.num_generations,
             local_rows=self._local_rows,
             processes=self.accelerator.num_processes,
@@ -147,6 +145,16 @@ class StructuredGRPOTrainer(GRPOTrainer):
             scale_rewards=self.scale_rewards,
             normalization=self._normalization,
         )
+
+    def _grammar_training(self) -> GrammarTraining | None:
+        """What is done about masks, and about engines with another arithmetic; None: there is nothing to do."""
+        rollout = self._rollout
+        if rollout.grammar == "free" and self._engine is None:
+            return None
+        replay = MaskReplay(self.processing_class, end_ids(self.model, self.processing_class))
+        scorer = MaskedScorer(replay, self._scorer, self.accelerator.autocast)
+        cap = None if self._engine is None else rollout.importance_cap
+        return GrammarTraining(rollout.grammar, replay, scorer, importance_cap=cap)
 
     @property
     def _local_rows(self) -> int:
@@ -165,16 +173,24 @@ class StructuredGRPOTrainer(GRPOTrainer):
     @property
     def _is_between_windows(self) -> bool:
         """The next micro-batch is the first of new rollouts."""
-        return bool(self._step % (self.args.steps_per_generation * self.num_iterations) == 0)
+        return self._begins_window(self._step)
+
+    def _begins_window(self, step: int) -> bool:
+        return bool(step % (self.args.steps_per_generation * self.num_iterations) == 0)
 
     def _prepare_inputs(self, generation_batch: list[dict[str, Any]]) -> dict[str, Any]:
         """As TRL's, except that for prefix trees the rows of a group stay together when a window is split."""
         if not self.model.training or self._scorer is None:
-            return super()._prepare_inputs(generation_batch)
-        if self._is_between_windows or self._buffered_inputs is None:
-            window = self._generate_and_score_completions(generation_batch)
-            self._buffered_inputs = split_by_groups(window, self._places, self.args.steps_per_generation)
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+            inputs = super()._prepare_inputs(generation_batch)
+        else:
+            if self._is_between_windows or self._buffered_inputs is None:
+                window = self._generate_and_score_completions(generation_batch)
+                self._buffered_inputs = split_by_groups(window, self._places, self.args.steps_per_generation)
+            inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
+        following = self._step + 1
+        if self._grammar is not None and self._buffered_inputs is not None and not self._begins_window(following):
+            self._grammar.look_ahead(self._buffered_inputs[following % self.args.steps_per_generation])
+        return inputs
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # rollout_func is handed prompts only; the tasks they came from are looked up here, where the rows are whole.
@@ -193,9 +209,31 @@ class StructuredGRPOTrainer(GRPOTrainer):
             tags=tags_of_environment(self._environment),
             tokenizer=self.processing_class,
         )
+        if self._grammar is not None:
+            self._weigh(output, self._grammar)
         self._tell_truncated(output)
         self._tell_unjudged()
         return output
+
+    def _weigh(self, output: dict[str, Any], grammar: GrammarTraining) -> None:
+        """Multiplies the advantages of tokens by what their distribution asks for."""
+        rollouts = [one.rollout for one in self.latest]
+        scores = None
+        if any(gather_object([grammar.needs_scores(rollouts)])):
+            rows = super()._get_per_token_logps_and_entropies
+            ids, seen = (
+                torch.cat([output["prompt_" + name], output["completion_" + name]], dim=1) for name in ("ids", "mask")
+            )
+            width, size = output["completion_ids"].shape[1], self.args.per_device_train_batch_size
+            with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
+                scores = grammar.score(rows, self.model, ids, seen, width, size)
+        weights, curves = grammar.weights(rollouts, scores, output["completion_ids"])
+        for name, value in means_over_processes(curves).items():
+            self._metrics["train"][name].append(value)
+        if weights is not None:
+            advantages = output["advantages"]
+            output["advantages"] = weights * (advantages if advantages.dim() == 2 else advantages[:, None])
+        grammar.extend_inputs(output)
 
     def _tell_truncated(self, output: dict[str, Any]) -> None:
         """Which completions a budget cut off: logged, and left out of the loss where the configuration says so.
@@ -219,8 +257,15 @@ class StructuredGRPOTrainer(GRPOTrainer):
             # Not by log_metric, which averages over the processes that have seen the reason.
             self._metrics["train"][f"unjudged/{reason}"].append(rate)
 
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
+        if self._grammar is not None:
+            self._grammar.take_inputs(inputs)
+        return super()._compute_loss(model, inputs)
+
     def _get_per_token_logps_and_entropies(self, *arguments: Any, **options: Any) -> Any:
         rows = super()._get_per_token_logps_and_entropies
+        if self._grammar is not None and self._grammar.has_masked_loss:
+            return self._grammar.score_for_loss(rows, *arguments, **options)
         if self._scorer is None:
             return rows(*arguments, **options)
         return self._scorer.score(rows, *arguments, **options)
@@ -239,8 +284,8 @@ class StructuredGRPOTrainer(GRPOTrainer):
         self.accelerator.wait_for_everyone()
 
     @property
-    def _window_shape(self) -> dict[str, float]:
-        return window_shape(self.args, self.accelerator.num_processes)
+    def _window_shape(self) -> Shape:
+        return window_shape(self.args, self.accelerator.num_processes, self._rollout.grammar)
 
     def require_resumable(self, checkpoint: str) -> None:
         """Checks that training can go on from a checkpoint as it would have.
@@ -300,6 +345,10 @@ class StructuredGRPOTrainer(GRPOTrainer):
         log_scores(self.batch, self._composite, self._log_metric)
         holds_whole_groups = self._local_rows % self.num_generations == 0
         log_rollouts(self.batch, self._rollout, self._environment, self._log_metric, whole_groups=holds_whole_groups)
+        if self._grammar is not None:
+            self._grammar.take_rollouts([one.rollout for one in self.batch.rollouts])
+            if self._rollout.grammar != "free":
+                log_grammars([one.rollout for one in self.batch.first_rollouts], self._log_metric)
         return self.batch.rollouts
 
     @contextmanager
@@ -312,12 +361,17 @@ class StructuredGRPOTrainer(GRPOTrainer):
             ) as policy,
             self.accelerator.autocast(),
         ):
-            engine = TransformersEngine(
-                policy if self._copy is None else self._copy.of(policy),
-                self.processing_class,
-                max_batch_rows=self._rollout.max_batch_rows,
-                lockstep=self._lockstep,
-            )
+            engine: Engine
+            if self._engine is not None:
+                self._engine.load_weights(named_weights(policy))
+                engine = self._engine
+            else:
+                engine = TransformersEngine(
+                    policy if self._copy is None else self._copy.of(policy),
+                    self.processing_class,
+                    max_batch_rows=self._rollout.max_batch_rows,
+                    lockstep=self._lockstep,
+                )
             yield self._rollout.decoder(
                 engine, self.processing_class, self._environment, self._budgets, self.args.temperature
             )
@@ -333,17 +387,6 @@ def _rollout_function(prompts: list[Any], trainer: StructuredGRPOTrainer) -> dic
         "env_mask": [list(one.rollout.env_mask) for one in scored],
         "scored": scored,
     }
-
-
-def _is_zero_3(trainer: GRPOTrainer) -> bool:
-    return trainer.is_deepspeed_enabled and trainer.accelerator.state.deepspeed_plugin.zero_stage == 3
-
-
-def _forwards_are_shared(trainer: GRPOTrainer) -> bool:
-    """Whether generating needs all processes at every forward: where each holds a part of every layer."""
-    parallelism = getattr(trainer.accelerator, "parallelism_config", None)
-    is_tensor_parallel = parallelism is not None and parallelism.tp_enabled
-    return is_tensor_parallel or (_is_zero_3(trainer) and not trainer.args.ds3_gather_for_generation)
 
 
 def _on_device(inputs: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def forest_logps(
     # nothing is scored, so that backward runs on every process.
     predecessors = nn.functional.pad(on_device["predecessors"], (0, 1))
     labels = nn.functional.pad(on_device["labels"], (0, 1), value=IGNORED)
-    with _only_these(causal.base_model, predecessors):
+    with only_these(causal.base_model, predecessors):
         output = model(
             input_ids=on_device["tokens"],
             attention_mask=tree_mask(causal, on_device["ends"], depths),
@@ -154,8 +154,13 @@ def causal_model(model: nn.Module) -> PreTrainedModel:
 
 
 @contextmanager
-def _only_these(backbone: nn.Module, nodes: torch.Tensor) -> Iterator[None]:
-    """The backbone's output holds the hidden states of these nodes only, as one row: (T, N, H) becomes (1, M, H)."""
+def only_these(backbone: nn.Module, nodes: torch.Tensor) -> Iterator[None]:
+    """The backbone's output holds the hidden states of these nodes only, as one row: (T, N, H) becomes (1, M, H).
+
+    Args:
+        backbone: what lies before the head.
+        nodes: (M,) places in the flattened (T * N,) hidden states; some may be given twice.
+    """
 
     def select(module: nn.Module, arguments: Any, output: Any) -> Any:
         hidden = output.last_hidden_state

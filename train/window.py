@@ -15,6 +15,7 @@ from trl import GRPOConfig
 from trl.trainer.utils import split_tensor_dict
 
 from envs.errors import ConfigurationError
+from train.records import packed, unpacked
 
 Inputs = dict[str, Any]
 
@@ -23,7 +24,7 @@ def split_by_groups(inputs: Inputs, places: Sequence[int], parts: int) -> list[I
     """A window's rollouts as its micro-batches: groups in random order, rows of one group side by side.
 
     Args:
-        inputs: tensors with one row a rollout, and scalars.
+        inputs: tensors and lists with one row a rollout, and scalars.
         places: what group each row belongs to; rows of one group are neighbours.
         parts: micro-batches; draws from torch's state on the CPU.
     """
@@ -36,25 +37,37 @@ def split_by_groups(inputs: Inputs, places: Sequence[int], parts: int) -> list[I
 
 def save_window(directory: str, process: int, state: Inputs) -> None:
     """Writes what one process needs to go on in the midst of a window."""
-    torch.save(state, _path(directory, process))
+    torch.save(packed(state), _path(directory, process))
 
 
 def load_window(directory: str, process: int) -> Inputs | None:
     """What ``save_window`` wrote; None for a checkpoint without it (of another trainer, or of fewer processes)."""
     path = _path(directory, process)
-    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    if not path.exists():
+        return None
+    state: Inputs = unpacked(torch.load(path, map_location="cpu", weights_only=True))
+    return state
 
 
-def window_shape(args: GRPOConfig, processes: int) -> dict[str, float]:
-    """What decides how a window is divided, and what its rollouts carry."""
+Shape = dict[str, float | str]
+
+
+def window_shape(args: GRPOConfig, processes: int, grammar: str) -> Shape:
+    """What decides how a window is divided, and what its rollouts carry.
+
+    Args:
+        args: TRL's configuration.
+        processes: of the run.
+        grammar: what holds rollouts to their grammars (``rollout.grammar``).
+    """
     names = (
         "steps_per_generation", "num_iterations", "per_device_train_batch_size", "gradient_accumulation_steps",
         "num_generations", "beta",
     )  # fmt: skip
-    return {"processes": processes, **{name: getattr(args, name) for name in names}}
+    return {"processes": processes, "rollout.grammar": grammar, **{name: getattr(args, name) for name in names}}
 
 
-def require_same_window(checkpoint: str, process: int, shape: dict[str, float]) -> None:
+def require_same_window(checkpoint: str, process: int, shape: Shape) -> None:
     """Checks that what a checkpoint holds of a window can be used up by a run of this ``shape``.
 
     Raises:
@@ -64,14 +77,18 @@ def require_same_window(checkpoint: str, process: int, shape: dict[str, float]) 
     if kept is None or kept["inputs"] is None or kept["shape"] == shape:
         return
     changed = [
-        f"{name} was {kept['shape'][name]:g} and is {value:g}"
+        f"{name} was {_shown(kept['shape'].get(name))} and is {_shown(value)}"
         for name, value in shape.items()
-        if kept["shape"][name] != value
+        if kept["shape"].get(name) != value
     ]
     raise ConfigurationError(
         f"--resume: {checkpoint} holds rollouts that are not used up yet, and they do not fit this run any more:"
         f" {', '.join(changed)}; change it back, or remove this checkpoint to go on from an earlier one"
     )
+
+
+def _shown(value: float | str | None) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _path(directory: str, process: int) -> Path:
@@ -81,4 +98,4 @@ def _path(directory: str, process: int) -> Path:
 def _rows(value: Any, order: Tensor) -> Any:
     if isinstance(value, Tensor) and value.dim() > 0:
         return value[order.to(value.device)]
-    return value
+    return [value[row] for row in order.tolist()] if isinstance(value, list) else value

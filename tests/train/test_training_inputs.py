@@ -227,17 +227,24 @@ def test_numbers_without_a_meaning_are_refused(field: str, value: int) -> None:
 
 @pytest.mark.parametrize("config", [RolloutConfig(branching=2), RolloutConfig(refill=1)])
 def test_groups_that_are_divided_between_processes_cannot_grow_trees_or_be_refilled(config: RolloutConfig) -> None:
-    options: dict[str, Any] = {
-        "budgets": Budgets(max_new_tokens=100), "temperature": 1.0, "group": 4, "processes": 2
-    }  # fmt: skip
-    config.require(Echo(), local_rows=8, **options)
+    rest = ([], GRPOConfig(use_cpu=True, bf16=False))
+    options: dict[str, Any] = {"budgets": Budgets(max_new_tokens=100), "group": 4, "processes": 2}
+    config.require(Echo(), *rest, local_rows=8, **options)
     with pytest.raises(ConfigurationError, match="= 6 rollouts at once, which is no multiple of num_generations 4"):
-        config.require(Echo(), local_rows=6, **options)
-    RolloutConfig().require(Echo(), local_rows=6, **options)
+        config.require(Echo(), *rest, local_rows=6, **options)
+    RolloutConfig().require(Echo(), *rest, local_rows=6, **options)
 
 
-def test_a_second_device_is_for_one_process() -> None:
-    with pytest.raises(ConfigurationError, match="where one process generates, and there are 2"):
-        RolloutConfig(device="cpu").require(
-            Echo(), budgets=Budgets(max_new_tokens=100), temperature=1.0, group=4, local_rows=8, processes=2
-        )
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (RolloutConfig(device="cpu"), "where one process generates, and there are 2"),
+        (RolloutConfig(engine="vllm"), "one engine beside one training process, and there are 2"),
+    ],
+)
+def test_a_second_device_and_a_second_engine_are_for_one_process(config: RolloutConfig, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        config.require(
+            Echo(), [], GRPOConfig(use_cpu=True, bf16=False), budgets=Budgets(max_new_tokens=100), group=4,
+            local_rows=8, processes=2,
+        )  # fmt: skip

@@ -2,10 +2,12 @@
 
 import inspect
 
+import torch
 from transformers import Trainer
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
-from trl.trainer.utils import split_tensor_dict
+from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import shuffle_sequence_dict, split_tensor_dict
 
 
 def parameters(function: object) -> list[str]:
@@ -100,6 +102,22 @@ def test_checkpoints_save_the_random_state_of_each_process_before_the_state_of_t
     assert parameters(Trainer._save_rng_state) == ["self", "output_dir"]
     assert parameters(Trainer._load_rng_state) == ["self", "checkpoint"]
     assert "self._load_rng_state(resume_from_checkpoint)" in inspect.getsource(Trainer._run_epoch)
+
+
+def test_lists_of_rows_survive_where_trl_shuffles_and_splits_a_window() -> None:
+    inputs = {"ids": torch.arange(4), "grammars": ["a", "b", "c", "d"], "total": torch.tensor(1)}
+    parts = split_tensor_dict(shuffle_sequence_dict(inputs), 2)
+    for part in parts:
+        assert part["grammars"] == ["abcd"[place] for place in part["ids"].tolist()]
+
+
+def test_the_loss_is_one_method_of_the_micro_batch_and_scores_of_a_window_need_no_gradient_checkpointing() -> None:
+    assert parameters(GRPOTrainer._compute_loss) == ["self", "model", "inputs"]
+    assert parameters(disable_gradient_checkpointing) == ["model", "gradient_checkpointing_kwargs"]
+    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs)" in source
+    # The window is scored after the rollouts are made, in their order.
+    assert source.index("self._generate(prompts)") < source.index("self._get_per_token_logps_and_entropies(")
 
 
 def test_the_adaptive_entropy_bonus_keeps_its_state_in_these_places() -> None:
