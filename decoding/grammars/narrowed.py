@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -71,10 +72,7 @@ class Spellings:
             key = (words.refused, is_spaced)
             free = free & ~self._kept(key, lambda: (each for word in words.refused for each in tokens.get(word, ())))
         for barred in words.barred:
-            free = free & ~self._kept(
-                (barred, is_spaced),
-                lambda: (each for word in tokens if word.startswith(barred) for each in tokens[word]),
-            )
+            free = free & ~self._kept((barred, is_spaced), partial(_beginning_with, barred, tokens))
         return listed | free
 
     def _beginning(self, listed: Sequence[bytes], tokens: Mapping[bytes, Sequence[int]]) -> Iterator[int]:
@@ -88,6 +86,10 @@ class Spellings:
             if len(self._sets) > _KEPT_SETS:
                 self._sets.popitem(last=False)
         return found
+
+
+def _beginning_with(beginning: bytes, tokens: Mapping[bytes, Sequence[int]]) -> Iterator[int]:
+    return (each for word in tokens if word.startswith(beginning) for each in tokens[word])
 
 
 class NarrowedMatcher:

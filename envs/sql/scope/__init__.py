@@ -1,0 +1,1 @@
+"""Which names a SELECT may write at each place: the tracker of scopes that narrows the SQL grammar."""
