@@ -4,7 +4,7 @@ Every back end has one; engines, samplers and the replay of masks in training kn
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -50,6 +50,15 @@ class Matcher(Protocol):
     @property
     def error(self) -> str | None:
         """Why it can go no further, on one line; None: it can."""
+        ...
+
+
+@runtime_checkable
+class KnowsEnding(Protocol):
+    """A matcher that can say how a text may end, which others have to search."""
+
+    def ending(self) -> bytes | None:
+        """A short text that makes the text whole, or ends its block; None: it knows none."""
         ...
 
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from decoding.grammars.compiled import CompiledGrammar
-from decoding.grammars.matcher import Matcher
+from decoding.grammars.matcher import KnowsEnding, Matcher
 from decoding.grammars.token_order import BRACKET, LETTER, STRING_END, TokenOrder, shared_token_order
 from decoding.grammars.vocabulary import Vocabulary
 
@@ -23,9 +23,10 @@ EXPANSIONS = 400
 LONGEST_SENTENCE = 2048
 """The most tokens that ``shortest_sentence`` may have."""
 
-# Costs of a way: of a token; of the next class of tokens at a place, and of the next token of a class, instead of the
+# Costs of a way: of a token; of an ending that the matcher itself knows; of the next class of tokens at a place, and of the next token of a class, instead of the
 # best; what a new run of forced tokens brings in: it is progress, and what was left out before comes later.
 _TOKEN = 0.02
+_KNOWN = -1.0
 _OTHER_CLASS = 0.4
 _OTHER_TOKEN = 0.1
 _PROGRESS = 0.1
@@ -90,6 +91,7 @@ def shortest_completion(
 class _Search:
     def __init__(self, vocabulary: Vocabulary, most: int, endings: Sequence[str]) -> None:
         self.ways: list[_Way] = []
+        self._vocabulary = vocabulary
         self._order: TokenOrder = shared_token_order(vocabulary)
         self._end_ids = vocabulary.end_ids
         self._most = most
@@ -139,6 +141,8 @@ class _Search:
     def _steps(self, place: _Place, allowed: np.ndarray) -> Iterator[tuple[float, int, tuple[int, ...]]]:
         """What may be tried at a place: what it costs more than the best, its class, the tokens."""
         is_wide = self._order.is_wide(allowed)
+        if isinstance(place.matcher, KnowsEnding) and (known := place.matcher.ending()):
+            yield _KNOWN, STRING_END, tuple(self._vocabulary.encode(known.decode(errors="ignore")))
         for ending in self._endings if is_wide else ():
             if self._ends(place.matcher, ending):
                 yield 0.0, STRING_END, ending
