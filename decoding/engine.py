@@ -79,6 +79,8 @@ class Generation:
     closed: int = 0
     """How many of the last tokens were written by no model: they end the structure that the budget cut off, in place of
     what the model had written there. Their log-probability is 0, and so is their log_z."""
+    dropped_log_z: float = 0.0
+    """The sum of log_z over the tokens whose place they have taken: part of the weight of what was drawn."""
 
 
 class Engine(Protocol):

@@ -28,6 +28,8 @@ class Stretch:
     log_z: list[float] | None = None
     grammar: Grammar | None = None
     """What masked it; None: nothing did."""
+    masked: int = 0
+    """How many of its first tokens were drawn under it: a turn can go on where no mask holds it any more."""
     closed: int = 0
     """How many of its last tokens ended a structure in the model's place (``Generation.closed``)."""
 
@@ -38,6 +40,7 @@ class Stretch:
             logprobs=list(self.logprobs),
             log_z=None if self.log_z is None else list(self.log_z),
             grammar=self.grammar,
+            masked=self.masked,
             closed=self.closed,
         )
 
@@ -86,6 +89,8 @@ class Episode:
             self.is_sentence = generation.is_sentence and self.is_sentence is not False
         if self.stretches and self.stretches[-1].by_model:
             last = self.stretches[-1]
+            if last.grammar == generation.grammar and last.masked == len(last.token_ids):
+                last.masked += len(generation.token_ids)
             last.token_ids += generation.token_ids
             last.logprobs += generation.logprobs
             last.log_z = last.log_z + log_z if last.log_z is not None and log_z is not None else None
@@ -98,6 +103,7 @@ class Episode:
                     logprobs=list(generation.logprobs),
                     log_z=log_z,
                     grammar=generation.grammar,
+                    masked=len(generation.token_ids),
                     closed=generation.closed,
                 )
             )
@@ -183,7 +189,8 @@ class Episode:
         for stretch in self.stretches:
             end = start + len(stretch.token_ids)
             if stretch.grammar is not None:
-                yield GrammarSpan(start=start, end=end - stretch.closed, grammar=stretch.grammar)
+                drawn = min(stretch.masked, len(stretch.token_ids) - stretch.closed)
+                yield GrammarSpan(start=start, end=start + drawn, grammar=stretch.grammar)
             start = end
 
 

@@ -64,6 +64,7 @@ class Row:
         """How many of the last tokens were forced and have no ``log_z`` yet."""
         self._logprobs: list[float] = []
         self._log_z: list[float] = []
+        self._dropped_log_z = 0.0
 
     def extend(self, token_ids: Sequence[int], *, max_new_tokens: int, grammar: TurnGrammar | None = None) -> None:
         """Appends tokens that the model did not write and begins the next turn, which is held to ``grammar``. Without
@@ -156,6 +157,7 @@ class Row:
         self.ids[kept:] = completion
         self.cached = min(self.cached, kept, len(self.ids) - 1)
         written = kept - self.turn_start
+        self._dropped_log_z = sum(self._log_z[written:])
         self._logprobs[written:] = [0.0] * len(completion)
         self._log_z[written:] = [0.0] * len(completion)
 
@@ -185,4 +187,5 @@ class Row:
             grammar_lenient=None if compiled is None else compiled.leniency,
             is_sentence=is_sentence,
             closed=closed,
+            dropped_log_z=self._dropped_log_z,
         )

@@ -82,4 +82,6 @@ def log_weight_of(generation: Generation) -> float:
             "aligned sampling needs the mass that a mask allows (log Z), which this engine does not tell; take an"
             " engine of this process, or leave aligned out"
         )
-    return float("-inf") if generation.grammar_error is not None else sum(generation.log_z)
+    if generation.grammar_error is not None:
+        return float("-inf")
+    return sum(generation.log_z) + generation.dropped_log_z

@@ -142,3 +142,20 @@ def test_what_cannot_be_aligned_is_refused(decoder: AlignedDecoder) -> None:
         replace(decoder, temperature=0.0)
     with pytest.raises(ConfigurationError, match="needs a check"):
         replace(decoder, aligned=AlignedSampling(method="awrs"))
+
+
+@pytest.mark.parametrize("skips_forced", [True, False])
+def test_what_closes_a_cut_text_does_not_change_the_weight_of_what_was_drawn(
+    model: Any, tokenizer: Any, skips_forced: bool
+) -> None:
+    grammar = Grammar(kind="regex", source="n[0-9]{10}|y[0-9]*qxqxqxqx")
+    engine = TransformersEngine(model, tokenizer, skips_forced=skips_forced)
+    request = Request(prompt_ids=PROMPT, max_new_tokens=60, grammar=grammar, temperature=2.0, n=24, seed=3)
+    whole = engine.generate([request])
+    cut = engine.generate([replace(request, max_new_tokens=12)])
+    assert sum(one.closed > 0 for one in cut) > 3
+    for long, short in zip(whole, cut, strict=True):
+        assert long.log_z is not None and short.log_z is not None
+        drawn = sum(long.log_z[:12])
+        assert sum(short.log_z) + short.dropped_log_z == pytest.approx(drawn, abs=1e-3)
+        assert short.closed > 0 or short.dropped_log_z == 0

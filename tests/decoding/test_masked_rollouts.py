@@ -12,6 +12,8 @@ from scripted import Echo
 
 from decoding.budgets import Budgets
 from decoding.decoder import Decoding, SampleDecoder, masked_parts
+from decoding.engine import Generation
+from decoding.episode import Episode
 from decoding.grammars.compiler import shared_compiler
 from decoding.rollout import Rollout
 from decoding.transformers_engine import TransformersEngine, end_ids
@@ -20,6 +22,8 @@ from envs.errors import ConfigurationError
 from envs.grammar import Block, Grammar, Region
 from envs.task import Task
 from envs.transcript import Transcript
+from envs.verdict import Verdict
+from rewards.credit import Branch
 
 STEP = Block(opening="<step>", content=Grammar(kind="regex", source="[ab]{1,12}"), closing="</step>")
 ANSWER = Block(opening="<answer>", content=Grammar(kind="regex", source="yes|no"), closing="</answer>")
@@ -137,3 +141,16 @@ def test_masked_and_free_samples_are_those_of_a_decode_with_one_kind_alone(model
     assert ids[0] == ids[1]
     (alone,) = decode(model, tokenizer, n=[4], share=0.5, seed=3).groups
     assert [one.completion_ids for one in alone.rollouts] == ids[0][:4]
+
+
+def test_what_goes_on_freely_is_no_part_of_the_stretch_that_was_masked() -> None:
+    episode = Episode(task=Task(id="1"), place=0, row=0, prompt_ids=[1])
+    grammar = Grammar(kind="regex", source="a+")
+    parts = [(3, grammar), (2, grammar), (4, None), (1, grammar)]
+    for count, masked in parts:
+        episode.add_generation(
+            Generation(token_ids=(5,) * count, logprobs=(-1.0,) * count, log_z=None, finish="stop", grammar=masked)
+        )
+    episode.end("stop")
+    rollout = episode.rollout(Transcript(segments=()), Verdict(answer="", is_correct=False), (Branch(node=0, start=0),))
+    assert [(span.start, span.end) for span in rollout.grammars] == [(0, 5)]
