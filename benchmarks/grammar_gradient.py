@@ -3,7 +3,7 @@
     python benchmarks/grammar_gradient.py
     python benchmarks/grammar_gradient.py --rows 32768
 
-On a model of two layers and seven tokens all strings can be enumerated, and with them the gradient of an objective.
+On a model of two layers and few tokens all strings can be enumerated, and with them the gradient of an objective.
 Against it stands the gradient of one window of rollouts: sampled by the engine under real masks (with Sobol points for
 its random numbers), judged, and put through the trainer's own loss.
 
@@ -12,8 +12,11 @@ its random numbers), judged, and put through the trainer's own loss.
 `masked` with log-probabilities renormalised over the mask, as vLLM gives them: with its default importance sampling
 correction, and without one. They are held against the masked objective.
 
-`cosine` is 1 and `norm_ratio` (found by exact) is 1 where the gradient is right. `long` has the same for sentences of
-20 tokens, half of which the grammar forces. The last line is one JSON object.
+Of the other languages, `wide` has 64 tokens, of which it allows 28 to 40: their bits lie on both sides of a border
+between the words of a mask, and on the sign of one. `long` has sentences of 20 tokens, half of which the grammar
+forces.
+
+`cosine` is 1 and `norm_ratio` (found by exact) is 1 where the gradient is right. The last line is one JSON object.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Any
 
 import torch
@@ -48,6 +52,8 @@ from train.rollouts import ScoredRollout  # noqa: E402
 LETTERS, SCALE, FRACTION = "abcde", 0.2, 0.5
 SHORT, SHORT_TOKENS = "(b|c)(a|de)?", 4
 LONG, LONG_TOKENS = "(ab|cd){10}", 21
+WIDE_LETTERS = ascii_letters + digits  # tokens 2 to 63
+WIDE, WIDE_TOKENS = "[CD][A-M]?", 3
 
 
 def pay(text: str) -> float:
@@ -60,29 +66,36 @@ def long_pay(text: str) -> float:
     return sum(text[place : place + 2] == "cd" for place in range(0, 10, 2)) / 5
 
 
-def ours(mode: Any, regex: str, longest: int, rows: int, paying: Any) -> tuple[Any, Tensor, Enumeration, float]:
+def wide_pay(text: str) -> float:
+    """Pays for tokens on both sides of the border."""
+    return 0.5 * (text[:1] == "D") + 0.5 * (text[1:2] in ("A", "B", "C", "D"))
+
+
+def ours(
+    mode: Any, regex: str, longest: int, rows: int, paying: Any, letters: str
+) -> tuple[Any, Tensor, Enumeration, float]:
     """The trainer after a window, its gradient, the exact ones, and the mean reward, from which advantages count."""
     with tempfile.TemporaryDirectory() as directory, sobol_uniforms(longest, rows=rows):
         trainer = make_trainer(
             Path(directory), RolloutConfig(grammar=mode, mixed_fraction=FRACTION, max_batch_rows=1024), regex=regex,
-            rows=rows, longest=longest, letters=LETTERS, pay=paying, model=policy(),
+            rows=rows, longest=longest, letters=letters, pay=paying, model=policy(letters),
         )  # fmt: skip
         found, baseline = sampled_gradient(trainer)
     grammar = Grammar(kind="regex", source=regex)
     return (
         trainer,
         found,
-        Enumeration(policy(), trainer.processing_class, grammar, longest=longest, pay=paying),
+        Enumeration(policy(letters), trainer.processing_class, grammar, longest=longest, pay=paying),
         baseline,
     )
 
 
-def policy() -> Any:
+def policy(letters: str) -> Any:
     """The same one each time."""
-    return enumerable_model(letter_tokenizer(LETTERS), scale=SCALE)
+    return enumerable_model(letter_tokenizer(letters), scale=SCALE)
 
 
-def stock(rollouts: list[ScoredRollout], longest: int, *, corrects: bool) -> Tensor:
+def stock(rollouts: list[ScoredRollout], longest: int, letters: str, *, corrects: bool) -> Tensor:
     """The gradient of TRL's own trainer from the same rollouts, as if vLLM had made them."""
 
     def rolled_out(prompts: list[Any], trainer: GRPOTrainer) -> dict[str, list[Any]]:
@@ -99,7 +112,7 @@ def stock(rollouts: list[ScoredRollout], longest: int, *, corrects: bool) -> Ten
     rows = len(rollouts)
     with tempfile.TemporaryDirectory() as directory:
         trainer = GRPOTrainer(
-            model=policy(),
+            model=policy(letters),
             reward_funcs=reward,
             args=GRPOConfig(
                 output_dir=directory, use_cpu=True, bf16=False, report_to=[], disable_tqdm=True,
@@ -109,7 +122,7 @@ def stock(rollouts: list[ScoredRollout], longest: int, *, corrects: bool) -> Ten
                 vllm_importance_sampling_correction=corrects,
             ),
             train_dataset=Dataset.from_list([{"prompt": PROMPT}]),
-            processing_class=letter_tokenizer(LETTERS),
+            processing_class=letter_tokenizer(letters),
             rollout_func=rolled_out,
         )  # fmt: skip
         # From here on it takes the rollouts for those of a vLLM that has its weights.
@@ -128,16 +141,18 @@ def measured(found: Tensor, expected: Tensor) -> dict[str, float]:
     return {"cosine": cosine, "norm_ratio": ratio}
 
 
-def compare(regex: str, longest: int, rows: int, paying: Any, modes: tuple[str, ...]) -> dict[str, dict[str, float]]:
+def compare(
+    regex: str, longest: int, rows: int, paying: Any, modes: tuple[str, ...], letters: str = LETTERS
+) -> dict[str, dict[str, float]]:
     """All that is measured of one language."""
     found = {}
     for mode in modes:
-        trainer, gradient, exact, baseline = ours(mode, regex, longest, rows, paying)
+        trainer, gradient, exact, baseline = ours(mode, regex, longest, rows, paying, letters)
         expected = exact.mixed(baseline, FRACTION) if mode == "mixed" else getattr(exact, mode)(baseline)
         found[mode] = measured(gradient, expected)
         if mode == "masked":
             for name, corrects in (("trl_default", True), ("trl_no_is", False)):
-                found[name] = measured(stock(trainer.latest, longest, corrects=corrects), expected)
+                found[name] = measured(stock(trainer.latest, longest, letters, corrects=corrects), expected)
     return found
 
 
@@ -150,11 +165,12 @@ def main() -> None:
     torch.manual_seed(0)
     short = compare(SHORT, SHORT_TOKENS, options.rows, pay, ("free", "mixed", "masked"))
     long = compare(LONG, LONG_TOKENS, min(options.rows, 4096), long_pay, ("masked",))
-    for title, results in (("up to 4 tokens", short), ("20 tokens", long)):
+    wide = compare(WIDE, WIDE_TOKENS, options.rows, wide_pay, ("masked",), WIDE_LETTERS)
+    for title, results in (("up to 4 tokens", short), ("20 tokens", long), ("2 of 64 tokens", wide)):
         print(f"\n{title:16} {'cosine':>10} {'norm ratio':>12}")
         for name, result in results.items():
             print(f"{name:16} {result['cosine']:10.5f} {result['norm_ratio']:12.4g}")
-    print(json.dumps({"rows": options.rows, **short, "long": long}))
+    print(json.dumps({"rows": options.rows, **short, "long": long, "wide": wide}))
 
 
 if __name__ == "__main__":

@@ -100,9 +100,8 @@ class EpisodeLoop:
         )
         episodes = [unsaid.fork(row) for row in self._session.open(request)]
         self._episodes.update((episode.row, episode) for episode in episodes)
-        if unsaid.is_masked and grammar is None:
-            for episode in episodes:
-                episode.grammar_error = f"environment '{self._environment.name}' has no grammar for this task"
+        for episode in episodes:
+            self._note_lack(episode, grammar, "task")
         return episodes
 
     def go_on(self, episode: Episode, observation_ids: Sequence[int]) -> None:
@@ -110,7 +109,9 @@ class EpisodeLoop:
         episode.add_observation(observation_ids)
         self._observed_tokens += len(observation_ids)
         left = self._budgets.turn(episode.length)
-        self._session.extend(episode.row, observation_ids, max_new_tokens=left, grammar=self._grammar(episode))
+        grammar = self._grammar(episode)
+        self._note_lack(episode, grammar, "turn")
+        self._session.extend(episode.row, observation_ids, max_new_tokens=left, grammar=grammar)
 
     def fork(self, episode: Episode, *, seed: int | None) -> Episode:
         """A copy of an episode that is between two turns."""
@@ -153,6 +154,11 @@ class EpisodeLoop:
         if not episode.is_masked:
             return None
         return self._environment.grammar(episode.task, episode.question(self._tokenizer))
+
+    def _note_lack(self, episode: Episode, grammar: Grammar | None, of: str) -> None:
+        """Notes that nothing holds a turn which should be held to a grammar."""
+        if episode.is_masked and grammar is None and episode.grammar_error is None:
+            episode.grammar_error = f"environment '{self._environment.name}' has no grammar for this {of}"
 
     def _turn_ended(self, episode: Episode, generation: Generation) -> Iterator[Event]:
         episode.add_generation(generation)

@@ -1,6 +1,7 @@
 """Tree rollouts: episodes that branch where the environment answered, and share what they have in common.
 
-A group of G rollouts is a tree of G leaves. A node holds a quota of them; where the environment has answered its turn,
+A group of G rollouts is a tree of G leaves. A node holds a quota of them, those of the first turn so that a given share
+of the leaves is held to the grammar; where the environment has answered its turn,
 it forks into up to ``branching`` children, which share the quota evenly and, in the engine, the cache. When all
 children of a node have had their turn, those that were answered alike (the same digest: another query with the same
 result) merge: the one that was sampled first is followed, with the quota of all. A child that ended its episode
@@ -53,13 +54,18 @@ class TreeDecoder:
     """Samples of the first turn; None: as many as ``branching``."""
     temperature: float = 1.0
     masked_share: float = 0.0
-    """Which share of the samples of the first turn, and of all that grows from them, is held to the task's grammar
-    (``decoding.decoder.masked_parts``)."""
+    """Which share of the leaves is held to the task's grammar (``decoding.decoder.masked_parts``). Each kind has its
+    own samples of the first turn, about as many as its share."""
     rejoin_after: int | None = None
     """Decode steps after which a row that asked the environment goes on (``decoding.episode_loop``)."""
 
     def __post_init__(self) -> None:
         require_share(self.masked_share)
+        if 0 < self.masked_share < 1 and self.first_branching == 1:
+            raise ConfigurationError(
+                f"a tree whose share of masked rollouts is {self.masked_share:g} needs a masked and a free sample of"
+                " the first turn, and first_branching is 1; expected 2 or more"
+            )
         require_tree(self.environment, self.budgets, branching=self.branching, temperature=self.temperature)
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
@@ -146,13 +152,16 @@ class _Tree:
         self._loop = loop
         self._in_turn: dict[int, _Node] = {}  # row -> the node whose turn it writes
         self._root = _Node(parent=None, seed=seed, episode=unsaid, start=0, quota=leaves)
-        width = min(decoder.first_branching or decoder.branching, leaves)
         children: list[Episode] = []
-        for part in masked_parts(width, decoder.masked_share, seed):
+        quotas: list[int] = []
+        width = min(decoder.first_branching or decoder.branching, leaves)
+        # The same share of fewer: of each kind there are as many leaves as samples, or more.
+        parts, samples = (masked_parts(count, decoder.masked_share, seed) for count in (leaves, width))
+        for part, own in zip(parts, samples, strict=True):
             said = replace(unsaid, is_masked=part.is_masked)
-            children += loop.begin(said, n=part.count, temperature=decoder.temperature, seed=part.seed)
-        if children:
-            self._add_children(self._root, children)
+            children += loop.begin(said, n=own.count, temperature=decoder.temperature, seed=own.seed)
+            quotas += _even(part.count, own.count)
+        self._add_children(self._root, children, quotas)
 
     def take(self, episode: Episode, answer: Answer | None) -> None:
         """An episode has ended, or its turn was answered. The last one of its siblings decides how they go on."""
@@ -202,14 +211,19 @@ class _Tree:
         said = node.episode
         forks = [self._loop.fork(said, seed=derived_seed(node.seed, str(child))) for child in range(1, width)]
         children = [said, *forks]
-        self._add_children(node, children, start=said.length + len(node.answer.token_ids))
+        start = said.length + len(node.answer.token_ids)
+        self._add_children(node, children, _even(node.quota, width), start=start)
         for child in children:
             self._loop.go_on(child, node.answer.token_ids)
 
-    def _add_children(self, parent: _Node, episodes: Sequence[Episode], start: int = 0) -> None:
-        for place, episode in enumerate(episodes):
-            share = parent.quota // len(episodes) + (place < parent.quota % len(episodes))
+    def _add_children(self, parent: _Node, episodes: Sequence[Episode], quotas: Sequence[int], start: int = 0) -> None:
+        for place, (episode, quota) in enumerate(zip(episodes, quotas, strict=True)):
             seed = derived_seed(parent.seed, f"child {place}")
-            child = _Node(parent=parent, seed=seed, episode=episode, start=start, quota=share)
+            child = _Node(parent=parent, seed=seed, episode=episode, start=start, quota=quota)
             parent.children.append(child)
             self._in_turn[episode.row] = child
+
+
+def _even(quota: int, children: int) -> list[int]:
+    """A node's leaves as those of its children, which differ by one at most."""
+    return [quota // children + (place < quota % children) for place in range(children)]

@@ -4,7 +4,7 @@ import json
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -117,11 +117,13 @@ def _build(
         args.multi_objective_aggregation = "normalize_then_sum"
     # Pinned memory is for copies to an accelerator; without one torch warns about it.
     args.dataloader_pin_memory = args.dataloader_pin_memory and torch.cuda.is_available()
+    config.rollout.require_engine(processes=PartialState().num_processes, temperature=args.temperature)
     model = load_model(config.model)
     longest = max(args.max_completion_length, config.heldout.max_new_tokens)
     require_window(tokenizer, environment, [*train.tasks, *heldout], max_new_tokens=longest, window=window(model))
     engine = None
     if config.rollout.engine == "vllm":
+        _require_vllm_window(config, tokenizer, environment, train.tasks)
         engine = make_vllm(config.model.reference, tokenizer, config.rollout.vllm)
     recorder = RunRecorder(directory, parsed.resolved, config.tracking.transcripts)
     trainer = StructuredGRPOTrainer(
@@ -148,6 +150,19 @@ def _build(
         # The reference, not the cache directory it stands for on this machine: the adapter must load elsewhere too.
         trainer.model.peft_config["default"].base_model_name_or_path = config.model.reference
     return trainer, recorder
+
+
+def _require_vllm_window(
+    config: RunConfig, tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], tasks: Sequence[Task]
+) -> None:
+    """Checks that every training prompt and its answer fit what ``rollout.vllm`` leaves of the model's window."""
+    most = config.rollout.vllm.get("max_model_len")
+    if not isinstance(most, int) or most < 1:
+        return  # vLLM makes out how many there are
+    try:
+        require_window(tokenizer, environment, tasks, max_new_tokens=config.trainer.max_completion_length, window=most)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"rollout.vllm.max_model_len is {most}: {error}") from error
 
 
 def _peft_config(options: LoraOptions) -> LoraConfig:

@@ -10,15 +10,20 @@ from train.grammar_objective import Importance
 LogMetric = Callable[[str, float], None]
 
 
-def log_grammars(rollouts: Sequence[Rollout], log_metric: LogMetric) -> None:
+def log_grammars(first: Sequence[Rollout], trained: Sequence[Rollout], log_metric: LogMetric) -> None:
     """One call a rollout: TRL averages over calls, so that processes may have different numbers.
 
     ``grammar/masked``: the share of rollouts that a grammar held, at least in part; ``grammar/error``: where it could
     not, or only up to some token; ``grammar/lenient``: where a wider one did; ``grammar/closed``: of the masked ones,
     those whose structure was ended for them because the budget was spent.
+
+    Args:
+        first: as first sampled, which those are the shares of.
+        trained: what is trained on, which the structure gaps are of (``log_gaps``), where the engine tells log Z.
+        log_metric: keeps a value of a curve.
     """
-    log_gaps(structure_gaps(rollouts), log_metric)
-    for one in rollouts:
+    log_gaps(structure_gaps(trained), log_metric)
+    for one in first:
         log_metric("grammar/masked", float(bool(one.grammars)))
         log_metric("grammar/error", float(one.grammar_error is not None))
         log_metric("grammar/lenient", float(one.grammar_lenient is not None))
@@ -47,7 +52,13 @@ def structure_gaps(rollouts: Sequence[Rollout], scored: Tensor | None = None) ->
 
 
 def log_gaps(gaps: Sequence[tuple[float, int]], log_metric: LogMetric) -> None:
-    """``grammar/structure_gap`` of a rollout, in nats; ``grammar/structure_gap_per_token``, that by its tokens."""
+    """``grammar/structure_gap`` of a rollout, in nats; ``grammar/structure_gap_per_token``, that by its tokens.
+
+    Args:
+        gaps: of the rollouts that are trained on. Those that refilling replaced are not among them, for where the
+            engine does not tell log Z they are not scored.
+        log_metric: keeps a value of a curve.
+    """
     for value, tokens in gaps:
         log_metric("grammar/structure_gap", value)
         log_metric("grammar/structure_gap_per_token", value / tokens)

@@ -2,8 +2,8 @@
 
 A mask has one bit a token of the vocabulary: 19 KB at 151,936 tokens, too much to keep for every token of a window of
 rollouts, and a matcher that reads the sampled ids makes it again in microseconds. So what is kept of a rollout are its
-spans (``decoding.rollout.GrammarSpan``), and the masks of a micro-batch live as long as its forward. Masks that are
-equal are kept once, and rows that begin alike are asked about once.
+spans (``decoding.rollout.GrammarSpan``), and the masks of a micro-batch live as long as its forward and backward. Masks
+that are equal are kept once, and rows that begin alike are asked about once.
 
 The matcher is the one that the engine samples with: same compiler, same end-of-text tokens, read from the start of each
 span, forced tokens included. Not covered: masks that depend on anything beyond the grammar and the tokens before.
@@ -39,10 +39,6 @@ class TokenMasks:
     """(B, C) int64: which of the masks each token was drawn under; FREE or FORCED where it was none of them."""
     words: Tensor
     """(K, W) int32: the different masks, bit ``i`` of word ``w`` for token ``32 w + i``; on the CPU."""
-
-    def rows(self, start: int, end: int) -> "TokenMasks":
-        """Those of some rows of the micro-batch."""
-        return TokenMasks(numbers=self.numbers[start:end], words=self.words)
 
 
 class MaskReplay:
@@ -178,7 +174,8 @@ class _Walk:
                 self.reason = "the mask does not allow it"
                 return True
             if node.number is None:
-                is_forced = int(np.bitwise_count(words).sum()) == 1
+                # Of signed words numpy would count the bits of the absolute values.
+                is_forced = int(np.bitwise_count(words.view(np.uint32)).sum()) == 1
                 node.number = FORCED if is_forced else self._masks.number(words)
             node.children[token] = _Node()
         assert node.number is not None

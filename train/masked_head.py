@@ -254,7 +254,8 @@ def _allowed(words: Tensor, numbers: Tensor, columns: slice) -> Tensor | None:
     if not len(words):
         return None
     # Byte by byte, because a bit of a word takes four bytes as long as it is one of an int32.
-    bytes_ = words[numbers.clamp(min=0)][:, columns.start // 32 : -(-columns.stop // 32)].contiguous().view(torch.uint8)
+    here = words[:, columns.start // 32 : -(-columns.stop // 32)]
+    bytes_ = here[numbers.clamp(min=0)].contiguous().view(torch.uint8)
     shifts = torch.arange(8, dtype=torch.uint8, device=words.device)
     bits = (bytes_[:, :, None] >> shifts & 1).flatten(1).bool()
     width = columns.stop - columns.start

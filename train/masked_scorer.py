@@ -53,7 +53,7 @@ class MaskedScorer:
             input_ids: (B, P + C) prompts padded on the left, completions on the right.
             attention_mask: (B, P + C).
             logits_to_keep: C.
-            batch_size: the most rows of one forward; None for all.
+            batch_size: the most rows of one forward, and of those whose masks are held at once; None for all.
             spans: of the B rows.
             should_score_forced: log Z is wanted of tokens too that were the only ones allowed.
             compute_aux_loss: the load-balancing loss of a mixture of experts is wanted, which goes row by row.
@@ -61,33 +61,58 @@ class MaskedScorer:
         Raises:
             RuntimeError: sampling and training disagree about a grammar.
         """
-        masks = self._replay.masks(input_ids[:, -logits_to_keep:], spans)
         goes_through_trees = (
             self._trees is not None
             and not compute_aux_loss
             and self._trees.reason(rows, model, input_ids.device) is None
         )
-        parts = []
         size = batch_size or len(input_ids)
+        parts = []
         for start in range(0, len(input_ids), size):
-            ids, seen = input_ids[start : start + size], attention_mask[start : start + size]
-            own = masks.rows(start, start + size)
-            with self._autocast():
-                forest = lay_out(causal_model(model), ids, seen, logits_to_keep) if goes_through_trees else None
-                if forest is not None:
-                    part = forest_scores(model, forest, ids.device, own, should_score_forced=should_score_forced)
-                else:
-                    part = row_scores(
-                        model, ids, seen, own, should_score_forced=should_score_forced,
-                        compute_aux_loss=compute_aux_loss,
-                    )  # fmt: skip
-            parts.append(part)
+            rows_of_part = slice(start, start + size)
+            # All of them must be the object that was given: its masks may have been made ahead.
+            own = spans if size >= len(input_ids) else spans[rows_of_part]
+            ids, seen = input_ids[rows_of_part], attention_mask[rows_of_part]
+            parts.append(
+                self._part(
+                    model,
+                    ids,
+                    seen,
+                    logits_to_keep,
+                    own,
+                    goes_through_trees=goes_through_trees,
+                    should_score_forced=should_score_forced,
+                    compute_aux_loss=compute_aux_loss,
+                )  # fmt: skip
+            )
         return MaskedScores(
             log_q=torch.cat([part.log_q for part in parts]),
             entropies=_joined([part.entropies for part in parts], torch.cat),
             log_z=torch.cat([part.log_z for part in parts]),
             aux_loss=_joined([part.aux_loss for part in parts], lambda losses: torch.stack(losses).mean()),
         )
+
+    def _part(
+        self,
+        model: nn.Module,
+        ids: Tensor,
+        seen: Tensor,
+        width: int,
+        spans: Sequence[Spans],
+        *,
+        goes_through_trees: bool,
+        should_score_forced: bool,
+        compute_aux_loss: bool,
+    ) -> MaskedScores:
+        """Of the rows of one forward. Their masks live no longer than it, or than its backward."""
+        masks = self._replay.masks(ids[:, -width:], spans)
+        with self._autocast():
+            forest = lay_out(causal_model(model), ids, seen, width) if goes_through_trees else None
+            if forest is not None:
+                return forest_scores(model, forest, ids.device, masks, should_score_forced=should_score_forced)
+            return row_scores(
+                model, ids, seen, masks, should_score_forced=should_score_forced, compute_aux_loss=compute_aux_loss
+            )
 
 
 def _joined(parts: Sequence[Tensor | None], join: Callable[[list[Tensor]], Tensor]) -> Tensor | None:

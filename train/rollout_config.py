@@ -9,7 +9,7 @@ from trl import GRPOConfig
 
 from decoding.budgets import Budgets
 from decoding.decoder import Decoder, SampleDecoder
-from decoding.engine import Engine
+from decoding.engine import Engine, Request
 from decoding.tree_decoder import TreeDecoder, require_tree
 from envs.environment import Environment
 from envs.errors import ConfigurationError
@@ -120,23 +120,51 @@ class RolloutConfig:
             require_tree(environment, budgets, branching=self.branching, temperature=args.temperature)
         if self.grammar != "free":
             require_objective(self.grammar, environment, tasks, args)
-        if (self.branching > 1 or self.refill) and local_rows % group:
-            wish = "a tree" if self.branching > 1 else "refilling"
+        self._require_whole_groups(group, local_rows)
+        self.require_engine(processes=processes, temperature=args.temperature)
+
+    def _require_whole_groups(self, group: int, local_rows: int) -> None:
+        wishes = {
+            "a tree": (self.branching > 1, "rollout.branching to 1"),
+            "refilling": (self.refill > 0, "rollout.refill to 0"),
+            "rollout.grammar 'mixed'": (self.grammar == "mixed", "rollout.grammar to 'masked' or 'free'"),
+        }
+        given = {wish: remedy for wish, (is_given, remedy) in wishes.items() if is_given}
+        if given and local_rows % group:
             raise ConfigurationError(
-                f"{wish} needs whole groups: a process makes per_device_train_batch_size * steps_per_generation ="
-                f" {local_rows} rollouts at once, which is no multiple of num_generations {group}; change one of them,"
-                " or set rollout.branching to 1 and rollout.refill to 0"
+                f"{next(iter(given))} needs whole groups: a process makes per_device_train_batch_size *"
+                f" steps_per_generation = {local_rows} rollouts at once, which is no multiple of num_generations"
+                f" {group}; change one of them, or set {' and '.join(given.values())}"
             )
-        if self.engine == "vllm" and processes > 1:
-            raise ConfigurationError(
-                f"rollout.engine 'vllm' is one engine beside one training process, and there are {processes}; train"
-                " with one process, or set rollout.engine to 'transformers'"
-            )
+
+    def require_engine(self, *, processes: int, temperature: float) -> None:
+        """Checks what can be known of the engine before there is one.
+
+        Args:
+            processes: of the run.
+            temperature: of training rollouts.
+
+        Raises:
+            ConfigurationError: it cannot make them.
+        """
         if self.device is not None and processes > 1:
             raise ConfigurationError(
                 f"rollout.device {self.device!r} is where one process generates, and there are {processes}; leave it"
                 " out, or train on one device"
             )
+        if self.engine != "vllm":
+            return
+        if processes > 1:
+            raise ConfigurationError(
+                f"rollout.engine 'vllm' is one engine beside one training process, and there are {processes}; train"
+                " with one process, or set rollout.engine to 'transformers'"
+            )
+        from decoding.vllm_engine import require_samplable  # late: few runs need it
+
+        try:
+            require_samplable(Request(prompt_ids=(0,), max_new_tokens=1, temperature=temperature))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"trainer.temperature with rollout.engine 'vllm': {error}") from error
 
     def decoder(
         self,

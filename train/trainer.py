@@ -36,6 +36,7 @@ from rewards.configuration import Normalization
 from rewards.schedule import Moment
 from train.advantages import CreditConfig, token_advantages
 from train.grammar_curves import log_grammars
+from train.grammar_requirements import require_applicable
 from train.grammar_training import GrammarTraining
 from train.mask_replay import MaskReplay
 from train.masked_scorer import MaskedScorer
@@ -139,6 +140,9 @@ class StructuredGRPOTrainer(GRPOTrainer):
             local_rows=self._local_rows,
             processes=self.accelerator.num_processes,
         )
+        if self._rollout.grammar != "free":
+            ends, most = end_ids(self.model, self.processing_class), self._budgets.turn(0)
+            require_applicable(self._environment, self._tasks, self.processing_class, ends, most=most)
         self._credit.require(
             self._environment,
             branching=self._rollout.branching,
@@ -346,9 +350,10 @@ class StructuredGRPOTrainer(GRPOTrainer):
         holds_whole_groups = self._local_rows % self.num_generations == 0
         log_rollouts(self.batch, self._rollout, self._environment, self._log_metric, whole_groups=holds_whole_groups)
         if self._grammar is not None:
-            self._grammar.take_rollouts([one.rollout for one in self.batch.rollouts])
+            kept = [one.rollout for one in self.batch.rollouts]
+            self._grammar.take_rollouts(kept)
             if self._rollout.grammar != "free":
-                log_grammars([one.rollout for one in self.batch.first_rollouts], self._log_metric)
+                log_grammars([one.rollout for one in self.batch.first_rollouts], kept, self._log_metric)
         return self.batch.rollouts
 
     @contextmanager

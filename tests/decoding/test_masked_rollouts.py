@@ -1,6 +1,6 @@
 """Rollouts under a grammar: which of a group are, turn by turn, and what is recorded for the trainer to replay."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,19 @@ def language(transcript: Transcript) -> Grammar:
 
 
 def decode(
-    model: Any, tokenizer: Any, *, n: Sequence[int], share: float, branching: int = 1, most: int = 120, seed: int = 0
+    model: Any,
+    tokenizer: Any,
+    *,
+    n: Sequence[int],
+    share: float,
+    branching: int = 1,
+    most: int = 120,
+    seed: int = 0,
+    grammars: Callable[[Transcript], Grammar | None] = language,
 ) -> Decoding:
     options: dict[str, Any] = {
-        "engine": TransformersEngine(model, tokenizer), "tokenizer": tokenizer, "environment": Echo(language=language),
+        "engine": TransformersEngine(model, tokenizer), "tokenizer": tokenizer,
+        "environment": Echo(language=grammars),  # type: ignore[arg-type]
         "budgets": Budgets(max_new_tokens=most), "masked_share": share, "rejoin_after": 2,
     }  # fmt: skip
     decoder = SampleDecoder(**options) if branching == 1 else TreeDecoder(branching=branching, **options)
@@ -57,6 +66,10 @@ def test_a_share_of_the_samples_is_masked_and_there_is_one_of_each_kind(count: i
     assert sum(part.count for part in parts) == count and all(part.count for part in parts)
     assert len({part.seed for part in parts}) == len(parts)
     assert [part.is_masked for part in parts] == sorted((part.is_masked for part in parts), reverse=True)
+    # Of fewer samples, from two on, there are no more of either kind.
+    for fewer in range(2, count):
+        pairs = zip(masked_parts(fewer, share, seed), parts, strict=True)
+        assert all(one.count <= other.count and one.is_masked == other.is_masked for one, other in pairs)
     if 0 < share < 1 and count >= 2:
         assert 1 <= masked <= count - 1 and abs(masked - count * share) <= 1
     else:
@@ -128,11 +141,26 @@ def test_an_answer_that_the_budget_cuts_off_is_closed_and_what_closed_it_is_not_
             assert len(one.completion_ids) <= most
             if one.grammar_error is not None:
                 continue
+            assert sum(span.end - span.start for span in one.grammars) == sum(one.env_mask)
             last = one.transcript.segments[-1].text
             assert last.endswith(("</step>", "</answer>")), (most, one.transcript.text)
             if one.finish == "length" and not one.env_mask[-1]:
                 closed += one.transcript.segments[-1].author == "model"
     assert closed > 3
+
+
+@pytest.mark.parametrize("branching", [1, 2])
+def test_a_later_turn_without_a_grammar_is_counted_as_the_first_one_is(
+    model: Any, tokenizer: Any, branching: int
+) -> None:
+    def first_alone(transcript: Transcript) -> Grammar | None:
+        return None if transcript.segments else Grammar(kind="tagged", regions=(Region(blocks=(STEP,)),))
+
+    (group,) = decode(model, tokenizer, n=[4], share=0.5, branching=branching, grammars=first_alone).groups
+    for one in group.rollouts:
+        assert (one.grammar_error == "environment 'echo' has no grammar for this turn") == is_masked(one)
+        assert sum(span.end - span.start for span in one.grammars) < sum(one.env_mask)
+    assert [is_masked(one) for one in group.rollouts] == [True, True, False, False]
 
 
 def test_masked_and_free_samples_are_those_of_a_decode_with_one_kind_alone(model: Any, tokenizer: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripted import Echo, Script, ScriptedEngine
 
 from decoding.budgets import Budgets
-from decoding.decoder import Decoding
+from decoding.decoder import Decoding, masked_parts
 from decoding.rollout import Rollout
 from decoding.transformers_engine import TransformersEngine
 from decoding.tree_decoder import TreeDecoder
@@ -133,6 +133,53 @@ def test_the_first_turn_can_have_more_samples_than_later_ones(tokenizer: Any) ->
     assert sum(found[-1].values()) == 6 and all(sum(found[node].values()) <= 2 for node in found if node != -1)
 
 
+@given(
+    leaves=st.integers(0, 16), branching=st.integers(2, 4), first=st.none() | st.integers(2, 8),
+    share=st.floats(0, 1) | st.sampled_from([0.1, 0.25, 0.5, 0.9]), answers=st.sampled_from([0.0, 0.5, 1.0]),
+    seed=st.integers(0, 5),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_a_share_of_the_leaves_is_masked_whatever_becomes_of_them_and_each_kind_divides_its_own_evenly(
+    tokenizer: Any, leaves: int, branching: int, first: int | None, share: float, answers: float, seed: int
+) -> None:
+    decoding = grow(
+        tokenizer, script("abcdefgh", 2, answers), leaves=leaves, branching=branching, first_branching=first,
+        masked_share=share, seed=seed,
+    )  # fmt: skip
+    rollouts = decoding.groups[0].rollouts
+    # The environment has no grammar, which is noted of those that were to have one.
+    kinds = [one.grammar_error is not None for one in rollouts]
+    expected = [part.is_masked for part in masked_parts(leaves, share, 0) for _ in range(part.count)]
+    assert kinds == expected
+    found: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
+    samples = {}
+    for kind, one in zip(kinds, rollouts, strict=True):
+        found[kind][one.branches[0].node] += 1
+        samples[one.branches[0].node] = one.branches[0].samples
+    assert not found[True].keys() & found[False].keys()
+    assert sum(samples.values()) == min(first or branching, leaves)
+    for own in found.values():
+        if all(samples[node] == 1 for node in own):
+            assert max(own.values(), default=0) - min(own.values(), default=0) <= 1
+
+
+def test_a_grammar_alone_changes_no_random_number_of_a_tree(tokenizer: Any) -> None:
+    free, masked = (
+        grow(tokenizer, script("abc", 3, 0.3), leaves=7, first_branching=3, seed=1, masked_share=share).groups[0]
+        for share in (0.0, 1.0)
+    )
+    assert [one.completion_ids for one in free.rollouts] == [one.completion_ids for one in masked.rollouts]
+    assert [one.branches for one in free.rollouts] == [one.branches for one in masked.rollouts]
+
+
+def test_masked_and_free_siblings_that_were_answered_alike_stay_apart(tokenizer: Any) -> None:
+    (group,) = grow(tokenizer, script("a", 2, 0.0), leaves=4, masked_share=0.5).groups
+    found = children(group.rollouts)
+    assert list(found[-1].values()) == [1, 1]
+    # Within a kind they merge.
+    assert all(list(found[node].values()) == [2] for node in found[-1])
+
+
 @pytest.mark.parametrize("branching", [2, 3])
 def test_leaves_are_worth_what_independent_rollouts_are(tokenizer: Any, branching: int) -> None:
     """Right is who took his time, and long turns are answered as short ones are; and half of the episodes end at once.
@@ -206,3 +253,5 @@ def test_a_tree_that_cannot_branch_is_refused_at_construction(tokenizer: Any) ->
         TreeDecoder(environment=Echo(), branching=1, **options)
     with pytest.raises(ConfigurationError, match="temperature 0"):
         TreeDecoder(environment=Echo(), temperature=0.0, **options)
+    with pytest.raises(ConfigurationError, match="share of masked rollouts is 0.5 .* first_branching is 1"):
+        TreeDecoder(environment=Echo(), first_branching=1, masked_share=0.5, **options)

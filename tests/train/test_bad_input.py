@@ -4,8 +4,12 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from accelerate import PartialState
+
+from train import experiment
 
 Arguments = Callable[..., list[str]]
 
@@ -159,3 +163,31 @@ def test_a_reward_that_cannot_be_meant_is_refused_with_its_key(
     flags: list[str], names: str, refusal: Callable[..., str]
 ) -> None:
     assert names in refusal("json.yaml", *flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (["--trainer.temperature", "2.5"], "trainer.temperature with rollout.engine 'vllm'"),
+        (["--rollout.vllm", "{max_model_len: 20}"], "rollout.vllm.max_model_len is 20: task 'json-"),
+    ],
+)
+def test_what_vllm_cannot_do_is_refused_before_it_is_loaded(
+    flags: list[str], names: str, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "make_vllm", lambda *arguments: pytest.fail("vLLM was loaded"))
+    assert names in refusal("json.yaml", "--rollout.engine", "vllm", *flags)
+
+
+def test_a_second_process_beside_vllm_is_refused_before_it_is_loaded(
+    refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "make_vllm", lambda *arguments: pytest.fail("vLLM was loaded"))
+    own = experiment.load_tokenizer
+
+    def of_two_processes(*arguments: Any) -> Any:
+        monkeypatch.setitem(PartialState._shared_state, "num_processes", 2)
+        return own(*arguments)
+
+    monkeypatch.setattr(experiment, "load_tokenizer", of_two_processes)
+    assert "one training process, and there are 2" in refusal("json.yaml", "--rollout.engine", "vllm")

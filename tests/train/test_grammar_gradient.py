@@ -2,6 +2,7 @@
 its strings can be enumerated, through the engine's own samples, masks and numbers, and the trainer's own loss."""
 
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
@@ -50,6 +51,28 @@ def test_the_sampled_gradient_is_that_of_the_stated_objective(mode: Any, tmp_pat
     if mode != "free":
         told = trainer._metrics["train"]["grammar/structure_gap"][0]
         assert told == pytest.approx(exact.structure_gap(), rel=0.01)
+
+
+def test_choices_on_both_sides_of_a_words_border_are_trained(tmp_path: Path) -> None:
+    """Masks of tokens 28 to 40, some of which reach the sign of the word of 31."""
+    tokenizer = letter_tokenizer(ascii_letters + digits)
+    letters = tokenizer.convert_ids_to_tokens(list(range(28, 41)))
+    regex, rows, longest = f"[{''.join(letters[2:4])}][{''.join(letters)}]", 1024, 3
+
+    def paid(text: str) -> float:
+        return 0.5 * (text[:1] == letters[3]) + 0.5 * (text[1:2] in letters[:4])
+
+    trainer = make_trainer(
+        tmp_path, RolloutConfig(grammar="masked", max_batch_rows=1024), regex=regex, rows=rows, longest=longest,
+        letters=ascii_letters + digits, pay=paid, model=enumerable_model(tokenizer, scale=0.2),
+    )  # fmt: skip
+    with sobol_uniforms(longest, rows=rows):
+        found, baseline = sampled_gradient(trainer)
+    exact = Enumeration(
+        trainer.model, trainer.processing_class, Grammar(kind="regex", source=regex), longest=longest, pay=paid
+    )
+    cosine, ratio = agreement(found, exact.masked(baseline))
+    assert cosine >= 0.999 and abs(ratio - 1) <= 0.01, (cosine, ratio)
 
 
 def test_masses_that_weigh_tokens_are_those_of_the_policy_that_sampled(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Masks are found again from spans, and a disagreement between sampling and training is an error that says why."""
 
 from dataclasses import replace
+from string import ascii_letters, digits
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,23 @@ def test_the_masks_are_those_of_the_matchers(rows: tuple[torch.Tensor, list[Span
             assert [bool(int(words[v >> 5]) >> (v & 31) & 1) for v in range(len(TOKENIZER))] == mask.tolist()
     # Equal masks are kept once.
     assert len({bytes(words.numpy()) for words in masks.words}) == len(masks.words)
+
+
+@pytest.mark.parametrize("last", [31, 63])
+def test_choices_among_the_last_tokens_of_a_word_are_choices(last: int) -> None:
+    """The last bit of a word is its sign."""
+    tokenizer = letter_tokenizer(ascii_letters + digits)
+    for first in range(last - 29, last + 1):
+        letters = "".join(tokenizer.convert_ids_to_tokens(list(range(first, last + 1))))
+        grammar = Grammar(kind="regex", source=f"[{letters}]")
+        ids = torch.tensor([[last, tokenizer.eos_token_id]])
+        masks = MaskReplay(tokenizer, [tokenizer.eos_token_id]).masks(ids, [spans(2, grammar)])
+        if first == last:
+            assert masks.numbers.tolist() == [[FORCED, FORCED]]
+            continue
+        assert masks.numbers.tolist() == [[0, FORCED]]
+        bits = np.unpackbits(masks.words.numpy().view(np.uint8), bitorder="little")
+        assert np.flatnonzero(bits).tolist() == list(range(first, last + 1))
 
 
 def test_rows_that_begin_alike_are_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:

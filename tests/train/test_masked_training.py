@@ -2,24 +2,19 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from torch import Tensor
 
-from benchmarks.gradient_check import PROMPT, make_trainer, sampled_window
+from benchmarks.gradient_check import make_trainer, sampled_window
 from benchmarks.letters import Letters, enumerable_model, letter_tokenizer
-from decoding.engine import Generation, Request
-from decoding.replay_session import ReplaySession
-from decoding.transformers_engine import TransformersEngine
 from envs.errors import ConfigurationError
 from train.advantages import CreditConfig
 from train.rollout_config import RolloutConfig
-from train.rollout_engine import named_weights
 
 REGEX = "(b|c)(a|de)?"
 GROUPS: dict[str, Any] = {"regex": REGEX, "rows": 8, "group": 8, "longest": 4, "letters": "abcde"}
@@ -141,125 +136,37 @@ def test_turns_of_a_tree_are_held_to_the_grammar_each_from_its_own_start(tmp_pat
     assert any(p.grad.abs().sum() > 0 for p in trainer.model.parameters())
 
 
-class Renormalising:
-    """Stands for vLLM: weights of its own, log q and no log Z, and an arithmetic that is off by a little."""
-
-    def __init__(self, *, off_by: float = 0.0, tells: bool = False) -> None:
-        self._tokenizer = letter_tokenizer("abcde")
-        self._model = enumerable_model(self._tokenizer, seed=5).eval()
-        self._off_by, self._tells = off_by, tells
-
-    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        self._model.load_state_dict(dict(weights))
-
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        made = TransformersEngine(self._model, self._tokenizer).generate(requests)
-        return [
-            Generation(
-                token_ids=one.token_ids, logprobs=tuple(value + self._off_by for value in one.logprobs),
-                log_z=one.log_z if self._tells else None, finish=one.finish, grammar=one.grammar,
-            )
-            for one in made
-        ]  # fmt: skip
-
-    def session(self) -> ReplaySession:
-        return ReplaySession(self.generate)
-
-
-def test_an_engine_that_tells_no_mass_gets_the_weights_of_one_that_does(tmp_path: Path) -> None:
-    found = []
-    for tells in (True, False):
-        engine = Renormalising(tells=tells)
-        config = RolloutConfig(grammar="mixed", engine="vllm", importance_cap=None)
-        trainer = make_trainer(tmp_path, config, **GROUPS, engine=engine)
-        inputs = sampled_window(trainer)
-        found.append(inputs["advantages"] * inputs["completion_mask"])
-        assert trainer._metrics["train"]["grammar/masked"] == [0.5]
-        assert trainer._metrics["train"]["grammar/structure_gap"][0] > 0
-    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-5)
-    assert found[0].abs().sum() > 0
-
-
-@pytest.mark.parametrize("mode", ["free", "mixed", "masked"])
-def test_weights_make_up_for_another_arithmetic_up_to_the_cap(tmp_path: Path, mode: Any) -> None:
-    advantages = {}
-    for off_by in (0.0, 0.5, -0.5):
-        config = RolloutConfig(grammar=mode, engine="vllm", importance_cap=1.5)
-        trainer = make_trainer(tmp_path, config, **GROUPS, engine=Renormalising(off_by=off_by))
-        inputs = sampled_window(trainer)
-        advantages[off_by] = inputs["advantages"] * inputs["completion_mask"]
-        difference = trainer._metrics["train"]["importance/difference"][0]
-        # The engine has taken over the trainer's weights: what is left is what its arithmetic adds.
-        assert difference == pytest.approx(abs(off_by), abs=1e-4)
-    assert trainer._metrics["train"]["importance/truncated"] == [1.0]
-    torch.testing.assert_close(advantages[0.5], advantages[0.0] * math.exp(-0.5), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(advantages[-0.5], advantages[0.0] * 1.5, rtol=1e-4, atol=1e-5)
-
-
-def test_weights_of_adapters_are_named_and_merged_as_in_checkpoints() -> None:
-    model = enumerable_model(letter_tokenizer("abcde"))
-    names = set(dict(model.named_parameters()))
-    adapted = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
-    own = {name: value.clone() for name, value in adapted.state_dict().items()}
-    found = {name: value.clone() for name, value in named_weights(adapted)}
-    assert set(found) == names and all(own[name].equal(value) for name, value in adapted.state_dict().items())
-    ids = torch.tensor([[2, 3, 4]])
-    expected = adapted(ids).logits
-    plain = enumerable_model(letter_tokenizer("abcde"))
-    plain.load_state_dict(found)
-    torch.testing.assert_close(plain(ids).logits, expected, rtol=0, atol=1e-5)
-
-
-SEQUENCE_LEVEL: list[dict[str, Any]] = [
-    {"importance_sampling_level": "sequence"}, {"loss_type": "luspo"}, {"loss_type": "vespo"},
-    {"off_policy_mask_threshold": 0.5},
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("mode", ["mixed", "masked"])
-@pytest.mark.parametrize("options", SEQUENCE_LEVEL)
-def test_weights_of_whole_texts_are_refused_under_masks_with_the_reason(
-    tmp_path: Path, mode: Any, options: dict[str, Any]
-) -> None:
-    with pytest.raises(ConfigurationError, match=f"trainer.{next(iter(options))} .*product over its tokens"):
-        make_trainer(tmp_path, RolloutConfig(grammar=mode), **GROUPS, **options)
-    make_trainer(tmp_path, RolloutConfig(), **GROUPS, **options)
-
-
-def test_tasks_without_a_grammar_are_refused_where_none_has_one_and_counted_where_some_have(tmp_path: Path) -> None:
-    nothing = Letters(regex={})
-    with pytest.raises(ConfigurationError, match="'letters' has no grammar for any of the 1 tasks"):
-        make_trainer(tmp_path, RolloutConfig(grammar="masked"), **GROUPS, environment=nothing)
-    one = Letters(regex={PROMPT: REGEX})
+@pytest.mark.parametrize("prefix_tree", [True, False])
+def test_what_went_on_freely_after_a_limit_of_its_matcher_is_scored_as_free(tmp_path: Path, prefix_tree: bool) -> None:
+    # No token writes the z: after a d the matcher allows nothing, and the text goes on without it.
     trainer = make_trainer(
-        tmp_path, RolloutConfig(grammar="masked"), **{**GROUPS, "rows": 16, "tasks": (PROMPT, "ab")}, environment=one
+        tmp_path, RolloutConfig(grammar="masked"), **{**GROUPS, "regex": "(b|c)(a|dz)?", "rows": 16, "group": 16},
+        num_iterations=2, prefix_tree=prefix_tree,
     )  # fmt: skip
     inputs = sampled_window(trainer)
-    assert trainer._metrics["train"]["grammar/error"] == trainer._metrics["train"]["grammar/masked"] == [0.5]
-    assert not trainer._compute_loss(trainer.model, inputs).isnan()
+    rollouts = [one.rollout for one in trainer.latest]
+    assert any(one.grammar_error is not None and one.grammars for one in rollouts)
+    # Without trees the rows of a window change places.
+    texts = [list(one.completion_ids) for one in rollouts]
+    for row, ids in enumerate(unpadded(inputs, "completion")):
+        one = rollouts[texts.index(ids)]
+        own = inputs["old_per_token_logps"][row, : len(ids)]
+        torch.testing.assert_close(own, torch.tensor(list(one.logprobs)), rtol=0, atol=1e-4)
+    loss = trainer._compute_loss(trainer.model, inputs)
+    loss.backward()
+    assert loss.isfinite()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"mixed_fraction": 1.0}, "mixed_fraction is 1; expected a number between 0 and 1"),
-        ({"grammar": "mixed", "branching": 2, "first_branching": 1}, "first_branching is 1; set it to 2"),
-        ({"importance_cap": 0.5}, "importance_cap is 0.5; expected a number from 1"),
-        ({"engine": "vllm", "device": "cuda:1"}, "rollout.device 'cuda:1' is for the policy's own copy"),
-    ],
-)
-def test_numbers_without_a_meaning_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        RolloutConfig(**options)
-
-
-def test_models_in_which_no_hook_can_stand_are_refused_for_the_masked_policy(tmp_path: Path) -> None:
-    from peft import PromptTuningConfig
-
-    model = get_peft_model(
-        enumerable_model(letter_tokenizer("abcde")), PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
+def test_a_window_of_masked_rollouts_is_refused_to_a_run_in_another_mode(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        **GROUPS, "tasks": TASKS, "gradient_accumulation_steps": 2, "steps_per_generation": 4, "num_iterations": 2,
+    }  # fmt: skip
+    trainer = make_trainer(
+        tmp_path, RolloutConfig(grammar="masked"), **options, save_strategy="steps", save_steps=1, max_steps=1
     )
-    with pytest.raises(ConfigurationError, match="tokens of its own"):
-        make_trainer(tmp_path, RolloutConfig(grammar="masked"), **GROUPS, model=model)
-    with pytest.raises(ConfigurationError, match="a compiled model does not call"):
-        make_trainer(tmp_path, RolloutConfig(grammar="masked"), **GROUPS, torch_compile=True)
+    trainer.train()
+    checkpoint = str(tmp_path / "checkpoint-1")
+    trainer.require_resumable(checkpoint)
+    other = make_trainer(tmp_path, RolloutConfig(grammar="mixed"), **options)
+    with pytest.raises(ConfigurationError, match="rollout.grammar was masked and is mixed"):
+        other.require_resumable(checkpoint)

@@ -15,6 +15,7 @@ from trl import GRPOConfig
 from decoding.budgets import Budgets
 from decoding.models import ModelConfig, load_model, load_tokenizer
 from envs.errors import ConfigurationError
+from envs.grammar import Grammar
 from envs.task import Task
 from rewards.composite import Composite
 from rewards.configuration import PartConfig, RewardConfig, UnjudgedLimit
@@ -225,14 +226,27 @@ def test_numbers_without_a_meaning_are_refused(field: str, value: int) -> None:
         RolloutConfig(**{field: value})
 
 
-@pytest.mark.parametrize("config", [RolloutConfig(branching=2), RolloutConfig(refill=1)])
-def test_groups_that_are_divided_between_processes_cannot_grow_trees_or_be_refilled(config: RolloutConfig) -> None:
-    rest = ([], GRPOConfig(use_cpu=True, bf16=False))
+@pytest.mark.parametrize(
+    ("config", "wish", "remedy"),
+    [
+        (RolloutConfig(branching=2), "a tree", "rollout.branching to 1"),
+        (RolloutConfig(refill=1), "refilling", "rollout.refill to 0"),
+        (RolloutConfig(grammar="mixed"), "rollout.grammar 'mixed'", "rollout.grammar to 'masked' or 'free'"),
+        (RolloutConfig(grammar="mixed", refill=1), "refilling", "rollout.refill to 0 and rollout.grammar to"),
+    ],
+)
+def test_groups_that_are_divided_between_processes_cannot_grow_trees_or_be_refilled_or_mixed(
+    config: RolloutConfig, wish: str, remedy: str
+) -> None:
+    environment = Echo(language=lambda transcript: Grammar(kind="regex", source="a"))
+    rest = (environment, [Task(id="1")], GRPOConfig(use_cpu=True, bf16=False))
     options: dict[str, Any] = {"budgets": Budgets(max_new_tokens=100), "group": 4, "processes": 2}
-    config.require(Echo(), *rest, local_rows=8, **options)
-    with pytest.raises(ConfigurationError, match="= 6 rollouts at once, which is no multiple of num_generations 4"):
-        config.require(Echo(), *rest, local_rows=6, **options)
-    RolloutConfig().require(Echo(), *rest, local_rows=6, **options)
+    config.require(*rest, local_rows=8, **options)
+    message = f"^{wish} needs whole groups.* = 6 rollouts at once, which is no multiple of num_generations 4.*{remedy}"
+    with pytest.raises(ConfigurationError, match=message):
+        config.require(*rest, local_rows=6, **options)
+    for divided in (RolloutConfig(), RolloutConfig(grammar="masked")):
+        divided.require(*rest, local_rows=6, **options)
 
 
 @pytest.mark.parametrize(

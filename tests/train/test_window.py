@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from trl import GRPOConfig
 
 from decoding.rollout import GrammarSpan
 from envs.errors import ConfigurationError
@@ -13,7 +14,7 @@ from envs.grammar import Block, Grammar, Region
 from envs.sql.scope.catalogue import Catalogue
 from envs.sql.scope.text import SqlScope
 from train.records import CLASS
-from train.window import Shape, load_window, require_same_window, save_window, split_by_groups
+from train.window import Shape, load_window, require_same_window, save_window, split_by_groups, window_shape
 
 
 @given(groups=st.integers(1, 6), size=st.integers(1, 5), parts=st.integers(1, 3))
@@ -77,6 +78,12 @@ def test_a_file_names_no_class_but_dataclasses_of_this_project(tmp_path: Path, n
     torch.save({"inputs": {CLASS: name, "args": ["true"]}}, tmp_path / "window_0.pt")
     with pytest.raises(ValueError, match="no dataclass of envs or decoding"):
         load_window(str(tmp_path), 0)
+
+
+def test_what_holds_rollouts_to_grammars_is_part_of_a_windows_shape() -> None:
+    args = GRPOConfig(use_cpu=True, bf16=False)
+    one, other = (window_shape(args, 2, mode) for mode in ("free", "masked"))
+    assert {name for name in one if one[name] != other[name]} == {"rollout.grammar"} and one.keys() == other.keys()
 
 
 def test_rollouts_that_are_not_used_up_are_for_a_run_of_the_same_shape(tmp_path: Path) -> None:
