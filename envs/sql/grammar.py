@@ -18,7 +18,7 @@ from envs.grammar import Grammar
 from envs.sql.databases.database import Database
 from envs.sql.identifiers import is_plain_name
 from envs.sql.schema import current_identity, read_schema
-from envs.sql.scope.catalogue import NO_ALIASES, Catalogue
+from envs.sql.scope.catalogue import MOST_CHARACTERS, NO_ALIASES, Catalogue
 from envs.sql.scope.functions import Function, known_functions
 from envs.sql.scope.text import SqlScope
 from envs.sql.scope.words import COLLATIONS, TYPES
@@ -83,7 +83,7 @@ INTEGER: /[0-9]{1,9}/
 NUMBER: /([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][\+\-]?[0-9]{1,3})?/
 STRING: /'([^'\x00]|''){0,250}'/
 QUOTED: /"([^"\x00]|""){0,250}"/
-IDENTIFIER: /[A-Za-z_][A-Za-z0-9_]{0,60}/
+IDENTIFIER: /[A-Za-z_][A-Za-z0-9_]{0,REST}/
 KEYWORD: /(?i:KEYWORDS)/
 NAME: IDENTIFIER & ~KEYWORD
 ALIAS: /WS/ NAME
@@ -201,6 +201,7 @@ def _make_grammar(database: Database, _identity: Hashable) -> Grammar:
         + f"COLUMN: {_any_of(columns)}\n"
         + f"QUALIFIER: (NAME | {_words(quoted_tables)}) /\\./\n"
     )
+    source = source.replace("REST", str(MOST_CHARACTERS - 1))
     source = source.replace("OWS", r"[ \t\r\n]{0,16}").replace("WS", r"[ \t\r\n]{1,16}")
     return Grammar(kind="lark", source=source, narrowing=SqlScope(catalogue))
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from decoding.grammars.compiled import CompiledGrammar
 from decoding.grammars.compiler import GrammarCompiler
+from decoding.grammars.shortest import shortest_completion
 from envs.grammar import Grammar
 from envs.json.environment import JsonEnvironment
 from envs.json.task import JsonTask
@@ -80,34 +82,32 @@ def test_what_is_written_under_the_grammar_has_no_defect_of_layout(
     tags: Tags, database: Database, tokenizer: Any, compiler: GrammarCompiler
 ) -> None:
     for environment, task in cases(database, tags):
-        finished = 0
-        for seed in range(6):
-            text = written(compiler.compile(environment.grammar(task)).matcher(), tokenizer, seed)
-            if text is None:
-                continue
-            finished += 1
+        for seed in range(3):
+            text = written(compiler.compile(environment.grammar(task)), tokenizer, seed)
             layout = read_layout(Transcript.of(text), tags)
             # That reasoning and a plan are not blank is more than a grammar asks for; a step is no answer.
             allowed = {None, "no reasoning", "no plan"} | ({"no answer"} if tags.answers_steps else set())
+            # Reasoning without a tag of its own is what mathematics needs most.
+            allowed |= {"text outside"} if environment.name == "math" and not tags.must_reason else set()
             assert layout.defect in allowed, (text, layout.defect)
-        assert finished >= 1, environment.name
 
 
-def written(matcher: Any, tokenizer: Any, seed: int) -> str | None:
-    """A text drawn token by token, that hurries to its end; None where it does not come there."""
-    draw, ids = random.Random(seed), []
-    for step in range(200):
+def written(compiled: CompiledGrammar, tokenizer: Any, seed: int) -> str:
+    """A text drawn token by token, which is brought to an end after a while."""
+    draw, ids, matcher = random.Random(seed), list[int](), compiled.matcher()
+    for _ in range(draw.randrange(30)):
         words = matcher.mask()
         assert words is not None, matcher.error
         allowed = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
         assert len(allowed), tokenizer.decode(ids)
-        if tokenizer.eos_token_id in allowed:
+        token = int(draw.choice(allowed))
+        if token == tokenizer.eos_token_id:
             return str(tokenizer.decode(ids))
-        closing = [token for token in allowed if tokenizer.decode([token])[:1] in '<>/}"\\);']
-        token = int(draw.choice(closing if closing and draw.random() < min(0.9, step / 40) else list(allowed)))
         matcher.consume([token])
         ids.append(token)
-    return None
+    end = shortest_completion(matcher, compiled.vocabulary, most=200, endings=compiled.endings)
+    assert end is not None, (tokenizer.decode(ids), compiled.grammar)
+    return str(tokenizer.decode([*ids, *end]))
 
 
 @pytest.mark.parametrize(

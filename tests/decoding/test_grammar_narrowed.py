@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from decoding.grammars.llguidance_backend import LlguidanceBackend
@@ -28,6 +30,7 @@ def grammar(tmp_path_factory: pytest.TempPathFactory) -> Grammar:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE singer (id INTEGER, name TEXT)")
     connection.execute("CREATE TABLE concert (id INTEGER, venue TEXT)")
+    connection.execute('CREATE TABLE "two words" ("we""ird" INTEGER, "home town" TEXT)')
     connection.commit()
     connection.close()
     return make_grammar(Database.at(path))
@@ -104,7 +107,7 @@ def test_rollback_and_forks_return_to_the_same_mask(grammar: Grammar, tokenizer:
 
 def test_a_refused_token_puts_it_in_error(grammar: Grammar, tokenizer: PreTrainedTokenizerBase) -> None:
     matcher, vocabulary = _matcher(grammar, tokenizer)
-    matcher.consume(vocabulary.encode("SELECT name FROM concert WHERE"))
+    matcher.consume(vocabulary.encode("SELECT name FROM concert WHERE id"))
     assert matcher.error is not None and matcher.mask() is None and matcher.is_over
 
 
@@ -128,3 +131,127 @@ def test_a_block_is_narrowed_from_its_opening_to_its_closing(
     matcher, vocabulary = _matcher(tagged, tokenizer)
     assert isinstance(matcher, NarrowedMatcher)
     assert _takes(matcher, vocabulary, text) is is_known
+
+
+THINK = Block(opening="<think>", closing="</think>")
+
+
+def _tagged(*regions: Region) -> Grammar:
+    return Grammar(kind="tagged", regions=regions)
+
+
+def _layouts(grammar: Grammar) -> list[tuple[Grammar, list[str]]]:
+    """Bare and tagged grammars, and beginnings up to where a query begins."""
+    answer = Region(blocks=(Block(opening="<answer>", content=grammar, closing="</answer>"),))
+    steps = Region(blocks=(Block(opening="<draft>", content=grammar, closing="</draft>"), THINK), is_optional=True)
+    optional = Region(blocks=(THINK,), is_optional=True)
+    return [
+        (grammar, [""]),
+        (_tagged(optional, Region(blocks=(Block(content=grammar),))), ["", "<think>a</think>", "<think></think> \n"]),
+        (
+            _tagged(optional, steps, answer),
+            ["<answer>", "<think>a</think><answer>", "<draft>", "<think>a</think><draft>"],
+        ),
+    ]
+
+
+STARTS = [
+    "",
+    "wITh ",
+    "SELECT ",
+    "SELECT CASE ",
+    'SELECT "',
+    "SELECT singer.",
+    "seLEct\t\nname FROM singer ",
+    "SELECT name FROM singer AS T1 JOIN ",
+    "SELECT name FROM singer  a , concert ",
+    'SELECT 1 FROM "',
+    'SELECT 1 FROM "two words" WHERE "',
+    "SELECT count(*), name FROM singer GROUP BY ",
+    "SELECT name FROM singer WHERE name LIKE 'x' ESCAPE ",
+    "SELECT name FROM singer UNION SELECT venue FROM concert ORDER BY ",
+    "WITH a(b) AS (SELECT 1 ",
+    "WITH a(b, ",
+]
+
+
+@given(seed=st.integers(0, 10_000), layout=st.integers(0, 2), start=st.sampled_from(STARTS), in_bytes=st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_token_of_a_mask_is_read_and_another_may_follow(
+    grammar: Grammar, tokenizer: PreTrainedTokenizerBase, seed: int, layout: int, start: str, in_bytes: bool
+) -> None:
+    draw = random.Random(seed)
+    whole, beginnings = _layouts(grammar)[layout]
+    matcher, vocabulary = _matcher(whole, tokenizer)
+    text = draw.choice(beginnings) + start
+    matcher.consume(vocabulary.encode(text))
+    assert matcher.error is None, text
+    for _ in range(12):
+        allowed = sorted(_allowed(matcher) - vocabulary.end_ids)
+        for token in draw.sample(allowed, min(len(allowed), 50)):
+            other = matcher.fork()
+            other.consume([token])
+            assert other.error is None and _allowed(other), (text, vocabulary.spellings[token])
+        if not allowed:
+            return
+        of_length = [token for token in allowed if (len(vocabulary.spellings[token]) == 1) is in_bytes]
+        token = draw.choice(of_length or allowed)
+        matcher.consume([token])
+        text += vocabulary.text([token])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_known"),
+    [
+        ("<think>a</think>SELECT name FROM singer", True),
+        ("<think>a</think>\n <plan>b</plan>\nSELECT name FROM singer", True),
+        ("<plan>b</plan>SELECT name FROM singer", True),
+        ("SELECT name FROM singer", True),
+        ("<think>a</think>SELECT name FROM concert", False),
+        ("<plan>b</plan>SELECT name FROM concert", False),
+        ("SELECT name FROM concert", False),
+    ],
+)
+def test_regions_that_may_be_left_out_stand_before_a_block_without_opening(
+    grammar: Grammar, tokenizer: PreTrainedTokenizerBase, text: str, is_known: bool
+) -> None:
+    plan = Block(opening="<plan>", closing="</plan>")
+    optional = [Region(blocks=(block,), is_optional=True) for block in (THINK, plan)]
+    matcher, vocabulary = _matcher(_tagged(*optional, Region(blocks=(Block(content=grammar),))), tokenizer)
+    firsts = {vocabulary.spellings[token][:1] for token in _allowed(matcher)}
+    assert {b"<", b"S"} <= firsts
+    assert _takes(matcher, vocabulary, text) is is_known
+
+
+@pytest.mark.parametrize(
+    ("text", "is_known"),
+    [
+        ("<draft>SELECT name FROM singer</draft> <draft>SELECT id FROM concert</draft>SELECT 1", True),
+        ("<draft>SELECT name FROM singer</draft><think>x</think>SELECT id FROM concert WHERE id</**/", False),
+        ("<draft>SELECT name FROM singer</draft><draft>SELECT name FROM concert</draft>", False),
+        ("<draft>SELECT name FROM singer</draft>SELECT name FROM concert", False),
+        ("<think>x</think><think>y</think>SELECT id FROM concert WHERE id <3", True),
+    ],
+)
+@pytest.mark.parametrize("is_optional", [False, True])
+def test_blocks_of_a_repeatable_region_are_each_narrowed(
+    grammar: Grammar, tokenizer: PreTrainedTokenizerBase, text: str, is_known: bool, is_optional: bool
+) -> None:
+    draft = Block(opening="<draft>", content=grammar, closing="</draft>")
+    steps = Region(blocks=(draft, THINK), is_optional=is_optional, may_repeat=True)
+    matcher, vocabulary = _matcher(_tagged(steps, Region(blocks=(Block(content=grammar),))), tokenizer)
+    assert _takes(matcher, vocabulary, text) is is_known
+
+
+def test_tags_that_are_one_token_open_and_close_blocks(grammar: Grammar, tiny_model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>", "<answer>", "</answer>"]})
+    answer = Block(opening="<answer>", content=grammar, closing="</answer>")
+    for block, close in ((Block(content=grammar), ""), (answer, "</answer>")):
+        tagged = _tagged(Region(blocks=(THINK,), is_optional=True), Region(blocks=(block,)))
+        for table, is_known in (("singer", True), ("concert", False)):
+            for before in ("", "<think>a</think>"):
+                matcher, vocabulary = _matcher(tagged, tokenizer)
+                assert vocabulary.marks["<think>"] in _allowed(matcher)
+                text = f"{before}{block.opening}SELECT name FROM {table}{close}"
+                assert _takes(matcher, vocabulary, text) is is_known, text

@@ -1,5 +1,6 @@
 """What a tracker knows of a database: the names of its tables and columns, folded as SQLite folds them."""
 
+from collections import deque
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,11 @@ NO_ALIASES = (
     RESERVED | JOIN_WORDS | frozenset("asc by desc end filter glob like offset over recursive window with".split())
 )
 """Words that may not be aliases, because the grammar expects them where an alias could stand."""
+
+_KEPT_PLACES = 4096
+
+MOST_CHARACTERS = 61
+"""How long a bare name may be that a query makes up."""
 
 _NO_ALIAS_NAMES = frozenset(word.encode() for word in NO_ALIASES)
 
@@ -90,6 +96,11 @@ class Catalogue:
     def states(self) -> "WeakValueDictionary[Hashable, Any]":
         """Places in queries over these tables that are in use, so that equal ones are the same."""
         return WeakValueDictionary()
+
+    @cached_property
+    def recent(self) -> "deque[Any]":
+        """Places that were made last, which keeps what has been found out about them."""
+        return deque(maxlen=_KEPT_PLACES)
 
     @cached_property
     def _quoted(self) -> frozenset[bytes]:

@@ -130,11 +130,6 @@ def is_barred(query: Query, part: bytes) -> bool:
     return any(bars(name) and part.startswith(name) for name in taken_names(query))
 
 
-def may_begin_alias(query: Query, part: bytes) -> bool:
-    """A bare alias may begin with ``part``, in lower case, or be it."""
-    return query.phase != "from" or not (is_barred(query, part) or part in taken_names(query))
-
-
 def table(state: State, query: Query, lexeme: bytes) -> State | None:
     """A table in FROM."""
     is_quoted = lexeme[:1] in (b'"', b"`", b"[")

@@ -48,6 +48,8 @@ _NEXT: dict[str, tuple[bytes, ...]] = {
 }
 
 
+_LENGTHENING = tuple(b"%c" % character for character in b"1234567890xyz")
+
 # What completes a character of UTF-8, whatever its first bytes.
 _TAILS = (b"", b"\x80", b"\x80\x80", b"\xa0\x80", b"\x80\x80\x80", b"\x90\x80\x80")
 
@@ -79,6 +81,8 @@ def _candidates(text: "SqlText") -> Iterator[bytes]:
     """What may be tried next, the best first."""
     state, rest = text.place()
     word = state.word
+    if text.is_spaced:
+        yield b";"
     if rest == b"." and word is not None:
         yield from _spelled(state, names.members(state, word.name))
     elif rest[:1] in (b"'", b'"', b"`", b"[") and not text.is_closed():
@@ -87,7 +91,9 @@ def _candidates(text: "SqlText") -> Iterator[bytes]:
         yield b" "
         if is_word(rest):
             yield from sorted(text.expected_words(), key=len)
-        yield from (b"(", b".", b"=", b"|", b"1")
+        yield from (b"(", b".", b"=", b"|")
+        # What a name or a number must go on with that may not end here.
+        yield from _LENGTHENING
     else:
         if word is not None and not (word.is_column or word.is_text):
             yield b"("

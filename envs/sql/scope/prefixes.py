@@ -3,11 +3,10 @@
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
-from functools import lru_cache
 
 from envs.grammar import Words
 from envs.sql.scope import clauses, expressions, from_clause, names
-from envs.sql.scope.catalogue import NO_ALIASES, is_alias
+from envs.sql.scope.catalogue import MOST_CHARACTERS
 from envs.sql.scope.expressions import ENDS, STARTS
 from envs.sql.scope.frames import Bracket, Definition, Query
 from envs.sql.scope.state import State, once
@@ -19,11 +18,15 @@ _IN_TEXT = re.compile(rb"[^']+")
 _IN_DOUBLE_QUOTES = re.compile(rb'[^"]+')
 _CLOSED = re.compile(rb"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]""")
 _NUMBER = re.compile(rb"(?:[0-9]+\.?[0-9]*|\.[0-9]*)(?:[eE](?:[+-]?[0-9]*)?)?")
-_DIGITS = re.compile(rb"[0-9]+")
+_SIGNS = {
+    (False, False): None,
+    (False, True): re.compile(rb"[ \t\r\n]+"),
+    (True, False): re.compile(rb"[0-9]+"),
+    (True, True): re.compile(rb"[0-9]+|[ \t\r\n]+"),
+}
 _ANY = re.compile(rb"[a-z0-9_]+")
 # What may follow the letters of a short alias, by how many more letters it may have.
 _SHORT = [re.compile(rb"[a-z]{0,%d}[0-9]{0,2}" % letters) for letters in range(5)]
-_RESERVED = sorted(word.encode() for word in NO_ALIASES)
 
 
 def viable(state: State, part: bytes) -> bool:
@@ -104,16 +107,24 @@ def _word(state: State, part: bytes) -> bool:
     if index < len(words) and words[index].startswith(part):
         return True
     if isinstance(frame, Definition):
-        if frame.place == "column":
-            return is_alias(part) and part not in frame.columns
-        return frame.place in ("definition or recursive", "name") and is_alias(part) and state.columns_of(part) is None
+        if frame.place not in ("column", "definition or recursive", "name"):
+            return False
+        is_taken = part in frame.columns if frame.place == "column" else state.columns_of(part) is not None
+        return _grows(part) or not is_taken
     if frame.place in STARTS and names.may_be_made_up(state, part):
-        return is_alias(part)
+        return not part[-2:].isdigit() or expressions.is_qualifier(state, part)
     if isinstance(frame, Query) and takes_alias(frame):
         if any(name.startswith(part) for name in clauses.owed_names(frame)):
             return True
-        return is_alias(part) and clauses.may_begin_alias(frame, part)
+        if frame.phase == "from" and clauses.is_barred(frame, part):
+            return False
+        return _grows(part) or frame.phase != "from" or part not in clauses.taken_names(frame)
     return False
+
+
+def _grows(part: bytes) -> bool:
+    """A name may begin with ``part``, so that it need not be one itself: ``as`` begins ``assets``."""
+    return len(part) < MOST_CHARACTERS
 
 
 def takes_alias(query: Query) -> bool:
@@ -125,29 +136,42 @@ def _number(state: State, part: bytes) -> bool:
     frame = state.top
     if isinstance(frame, Definition) or not _NUMBER.fullmatch(part):
         return False
-    if frame.place in STARTS:
-        if frame.is_term:
-            return accept(state, part) is not None
+    if frame.place in STARTS and not frame.is_term:
         return frame.place != "case"
-    return accept(state, part) is not None
+    if accept(state, part) is not None:
+        return True
+    # A position that may not be named can begin one that may: 1 is an aggregate's, 12 is not.
+    return part.isdigit() and len(part) < 3 and any(_number(state, part + b"%d" % digit) for digit in range(10))
 
 
 def _quoted(state: State, part: bytes) -> bool:
-    if _CLOSED.fullmatch(part):
-        return accept(state, part) is not None
     frame = state.top
-    quote = part[:1]
-    place = frame.place
     if isinstance(frame, Definition):
         return False
-    if isinstance(frame, Query) and place == "alias":
-        return quote in (b"'", b'"')
-    if place in STARTS and place != "case" and quote in (b"'", b'"'):
+    if _CLOSED.fullmatch(part) and accept(state, part) is not None:
         return True
-    if quote == b"'":
-        return place == "escape" and len(part[1:].decode(errors="ignore")) <= 1
-    part = part.lower()
-    return any(name.startswith(part) for name in spelled(state)[quote])
+    lower = part.lower()
+    if part[:1] != b"'" and any(len(name) > len(part) and name.startswith(lower) for name in spelled(state)[part[:1]]):
+        return True
+    if _CLOSED.fullmatch(part):
+        return False
+    return _is_free(state, part) or (frame.place == "escape" and part[:1] == b"'" and _begins_character(part[1:]))
+
+
+def _begins_character(text: bytes) -> bool:
+    """At most one character, perhaps unfinished."""
+    return text[:1] not in (b"\x00", b"'") and len(text.decode(errors="ignore")) <= 1 and len(text) <= 4
+
+
+def _is_free(state: State, part: bytes) -> bool:
+    """``part``, a text in quotes that has not come to its end, may go on as it likes."""
+    place = state.top.place
+    quote = part[:1]
+    if quote not in (b"'", b'"') or not ((place in STARTS and place != "case") or place == "alias"):
+        return False
+    # A doubled quote first looked like the end of the text: where that was refused, it could not come so far.
+    ends = [found.end() for found in re.finditer(quote, part[1:])][::2]
+    return all(accept(state, part[: end + 1]) is not None for end in ends)
 
 
 @once
@@ -172,21 +196,27 @@ def spelled(state: State) -> dict[bytes, list[bytes]]:
 
 def in_quotes(state: State, part: bytes) -> re.Pattern[bytes] | None:
     """What may follow ``part``, a text in quotes that has not come to its end, whatever it is."""
-    place = state.top.place
-    if _CLOSED.fullmatch(part):
+    if isinstance(state.top, Definition) or not is_open(part) or not _is_free(state, part):
         return None
-    if part[:1] == b"'":
-        return None if place == "escape" else _IN_TEXT
-    is_free = (place in STARTS and place != "case") or place == "alias"
-    return _IN_DOUBLE_QUOTES if part[:1] == b'"' and is_free else None
+    return _IN_TEXT if part[:1] == b"'" else _IN_DOUBLE_QUOTES
 
 
-def number(state: State, part: bytes) -> re.Pattern[bytes] | None:
-    """Digits, where a number of any value may stand or go on."""
+def is_open(part: bytes) -> bool:
+    """A text in quotes that has not come to its end."""
+    return part[:1] in (b"'", *_QUOTES) and _CLOSED.fullmatch(part) is None
+
+
+def number(state: State, part: bytes) -> bool:
+    """Digits may follow ``part``, for a number of any value may stand or go on here."""
     frame = state.top
     if isinstance(frame, Definition) or state.word is not None or frame.is_term or frame.place == "case":
-        return None
-    return _DIGITS if frame.place in STARTS and not is_word(part) and part != b"." else None
+        return False
+    return frame.place in STARTS and not is_word(part) and part != b"."
+
+
+def signs(*, is_number: bool, is_spaced: bool) -> re.Pattern[bytes] | None:
+    """Digits, white space, both or neither."""
+    return _SIGNS[is_number, is_spaced]
 
 
 def is_word(part: bytes) -> bool:
@@ -212,30 +242,34 @@ def words(state: State, part: bytes) -> Words:
 def _made_up(state: State, part: bytes, listed: tuple[bytes, ...]) -> Words:
     """The words, and those that begin a name which the query makes up."""
     frame = state.top
-    reserved = _reserved_after(part)
     if isinstance(frame, Definition):
         if frame.place not in ("column", "definition or recursive", "name"):
             return Words(listed)
-        taken = frame.columns if frame.place == "column" else [name for name, _ in state.tables()]
-        return Words(listed, _ANY, reserved | _rests(taken, part))
+        taken = list(frame.columns) if frame.place == "column" else [name for name, _ in state.tables()]
+        return Words(listed, _ANY, _rests(filter(_is_longest, taken), part))
     if isinstance(frame, Query) and takes_alias(frame):
         if frame.phase != "from":
-            return Words(listed, _ANY, reserved)
+            return Words(listed, _ANY)
         if clauses.is_barred(frame, part):
             return Words(listed)
         taken = clauses.taken_names(frame)
         listed = (*listed, *sorted(_rests(clauses.owed_names(frame), part)))
-        return Words(listed, _ANY, reserved | _rests(taken, part), _rests(filter(clauses.bars, taken), part))
+        return Words(listed, _ANY, barred=_rests(filter(clauses.bars, taken), part))
     if isinstance(frame, Bracket | Query) and frame.place in STARTS and state.query.phase == "select":
-        letters = len(part.rstrip(b"0123456789"))
-        if letters <= 4 and letters == len(part):
-            return Words(listed, _SHORT[4 - letters], reserved)
+        letters = len(part)
+        if letters <= 4 and not part[-1:].isdigit():
+            return Words(listed, _SHORT[4 - letters], _two_digits(state, part))
     return Words(listed)
 
 
-@lru_cache(maxsize=1024)
-def _reserved_after(part: bytes) -> frozenset[bytes]:
-    return _rests(_RESERVED, part)
+def _is_longest(name: bytes) -> bool:
+    return not _grows(name)
+
+
+def _two_digits(state: State, part: bytes) -> frozenset[bytes]:
+    """The rests of qualifiers that nothing could follow: tables without columns, whose names cannot be lengthened."""
+    empty = [name for name, columns in state.tables() if name[-2:].isdigit() and not columns]
+    return _rests(empty, part)
 
 
 def _rests(names: Iterable[bytes], part: bytes) -> frozenset[bytes]:

@@ -47,7 +47,9 @@ class State:
 
     def unique(self) -> "State":
         """The one state that is equal to this one and in use."""
-        return self.catalogue.states.setdefault((self.frames, self.common_tables, self.word), self)
+        state: State = self.catalogue.states.setdefault((self.frames, self.common_tables, self.word), self)
+        self.catalogue.recent.append(state)
+        return state
 
     @property
     def top(self) -> Frame:

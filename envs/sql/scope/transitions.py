@@ -1,5 +1,7 @@
 """From one place in a query to the next, lexeme by lexeme."""
 
+from weakref import ref
+
 from envs.sql.scope import brackets, clauses, expressions, from_clause
 from envs.sql.scope.catalogue import is_alias
 from envs.sql.scope.expressions import ENDS, STARTS
@@ -14,10 +16,19 @@ _SOURCE_ENDS = frozenset({"sourced", "joined"})
 
 def accept(state: State, lexeme: bytes) -> State | None:
     """The place after a whole lexeme; None: it may not stand here."""
-    if lexeme not in state.found:
+    after: State | None = None
+    if lexeme in state.found:
+        found: ref[State] | None = state.found[lexeme]
+        if found is None:
+            return None
+        after = found()
+    if after is None:
         after = _accept(state, lexeme)
-        state.found[lexeme] = None if after is None else after.unique()
-    return state.found[lexeme]
+        if after is not None:
+            after = after.unique()
+        # Weakly, lest the first place keep all that was ever written.
+        state.found[lexeme] = None if after is None else ref(after)
+    return after
 
 
 def _accept(state: State, lexeme: bytes) -> State | None:
@@ -27,7 +38,7 @@ def _accept(state: State, lexeme: bytes) -> State | None:
             return settled
         state = settled
     if lexeme == b" ":
-        return None if state.top.place == "member" else state
+        return None if state.top.place in ("member", "closed") else state
     frame = state.top
     if isinstance(frame, Definition):
         return _define(state, frame, lexeme)

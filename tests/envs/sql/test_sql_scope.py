@@ -132,6 +132,27 @@ def test_whatever_is_allowed_can_be_ended_and_explained(seed: int) -> None:
     CONNECTION.execute(f"EXPLAIN {(written + end).decode()}")
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH assets AS (SELECT 1 AS ones) SELECT ones FROM assets",
+        "WITH singers(asc1, inner_name) AS (SELECT 1, 2) SELECT inner_name FROM singers",
+        "SELECT name order_name FROM singer singers",
+        "SELECT on1.name FROM singer AS on1",
+        "SELECT aset.name FROM singer AS aset, singer AS asets",
+        "SELECT count(*), a.singer_id FROM singer AS a GROUP BY 2",
+        "SELECT count(*), 1,2,3,4,5,6,7,8,9 FROM singer GROUP BY 10",
+        "SELECT 'it''s', \"a\"\"b\" FROM singer AS 'it''s'",
+        "SELECT name FROM singer WHERE \"home town\" LIKE '%' ESCAPE '\u20ac'",
+    ],
+)
+def test_what_is_read_at_once_is_read_byte_by_byte(query: str) -> None:
+    CONNECTION.execute(f"EXPLAIN {query}")
+    assert SCOPE.start().allowed([query.encode()]) == [True]
+    text = _read(query)
+    assert text is not None and text.allowed([b""]) == [True]
+
+
 def test_comments_are_not_begun() -> None:
     assert _read("SELECT 1 - -1") is not None
     assert _read("SELECT 1--") is None and _read("SELECT 1 /*") is None
