@@ -88,9 +88,10 @@ class System:
         outcome.compile_ms = 1e3 * (time.perf_counter() - began)
         for test in case["tests"]:
             text = json.dumps(in_schema_order(test["data"], case["schema"]), ensure_ascii=False)
-            is_accepted = self._allows(start.fork(), text, outcome.mask_us)
+            tokens = self._tokenizer.encode(text, add_special_tokens=False)
+            is_accepted = self._allows(start.fork(), tokens, outcome.mask_us)
             if is_accepted and self._is_chain:
-                is_accepted = compiled.validator is None or compiled.validator.is_valid(text)
+                is_accepted = compiled.validator is None or compiled.validator.is_valid(tokens)
             outcome.over += test["valid"] and not is_accepted
             outcome.under += is_accepted and not test["valid"]
         return outcome
@@ -102,8 +103,7 @@ class System:
         compiled = self._compiler.compile(grammar)
         return compiled.start, compiled
 
-    def _allows(self, matcher: Matcher, text: str, took: list[float]) -> bool:
-        tokens = self._tokenizer.encode(text, add_special_tokens=False)
+    def _allows(self, matcher: Matcher, tokens: Sequence[int], took: list[float]) -> bool:
         for token in [*tokens, min(self._vocabulary.end_ids)]:
             began = time.perf_counter()
             words = matcher.mask()

@@ -2,8 +2,8 @@
 
 Ours. From the end on back, the first beginning with a short enough end is kept, so the answer is what was written, less
 what was unfinished. Where no end is found at all the steps back grow, so that a text is closed after few searches; at
-worst the shortest sentence takes its place. Not covered: grammars in which no sentence is as short as the budget; these
-are known before anything is written.
+worst the shortest sentence takes its place. Not covered: grammars in which no sentence is as short as the budget; where
+that can be proved, it is known before anything is written, else the text stays as it was cut off.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from decoding.grammars.compiled import CompiledGrammar
 from decoding.grammars.matcher import GrammarError
-from decoding.grammars.shortest import shortest_completion, shortest_sentence
+from decoding.grammars.shortest import has_no_sentence_within, sentence_within, shortest_completion
 
 # An end that is too long by so much is looked for, because it tells how far the text has to be cut back.
 LOOK_BEYOND = 16
@@ -79,19 +79,19 @@ def _closed_at(compiled: CompiledGrammar, kept: Sequence[int], most: int) -> Clo
     else:
         # What was found when the turn began, so that it is found again. Nothing at all would be no generation: the end
         # of an empty sentence is written out.
-        sentence = shortest_sentence(compiled)
+        sentence = sentence_within(compiled, most)
         found = (min(compiled.vocabulary.end_ids),) if sentence == () else sentence
     return None if found is None or len(kept) + len(found) > most else Closed(kept=len(kept), completion=found)
 
 
 def require_room(compiled: CompiledGrammar, most: int) -> None:
-    """Checks that a sentence of a grammar fits into a budget of ``most`` tokens.
+    """Checks that a sentence of a grammar may fit into a budget of ``most`` tokens.
 
     Raises:
-        GrammarError: none was found.
+        GrammarError: it is proved that none does. Where no sentence was found, but there may be one, the grammar is
+            worth its masks: the model may end within the budget what the search did not.
     """
-    sentence = shortest_sentence(compiled)
-    if sentence is None or len(sentence) > most:
+    if has_no_sentence_within(compiled, most):
         raise GrammarError(_not_found(most))
 
 

@@ -74,8 +74,9 @@ class Generation:
     grammar_lenient: str | None = None
     """What of the request's grammar the masks did not hold the text to, and what happened instead; None: all was."""
     is_sentence: bool | None = None
-    """The whole text was found to be a sentence of the request's grammar, where masks alone do not say so
-    (``grammar_lenient``); None: not looked at, or the turn ended within the grammar."""
+    """The whole text was found to be a sentence of the request's grammar, where masks alone do not say so: they are
+    lenient (``grammar_lenient``), or a key of an object may have been repeated. None: they do, or the turn ended within
+    the grammar."""
     closed: int = 0
     """How many of the last tokens were written by no model: they end the structure that the budget cut off, in place of
     what the model had written there. Their log-probability is 0, and so is their log_z."""

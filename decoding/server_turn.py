@@ -80,7 +80,7 @@ class TurnReader:
             grammar=applied.masks,
             grammar_error=error,
             grammar_lenient=applied.lenient,
-            is_sentence=self._is_sentence(applied.judge, ids) if applied.lenient and is_whole else None,
+            is_sentence=self._is_sentence(applied, ids) if is_whole else None,
             closed=0 if closed is None else len(closed.completion),
         )
 
@@ -103,13 +103,14 @@ class TurnReader:
         matcher.consume(ids)
         return matcher.error
 
-    def _is_sentence(self, grammar: Grammar | None, ids: tuple[int, ...]) -> bool | None:
-        """Whether the whole text is a sentence; None where nothing here can tell."""
-        if grammar is None:
+    def _is_sentence(self, applied: AppliedGrammar, ids: tuple[int, ...]) -> bool | None:
+        """Whether the whole text is a sentence; None where masks alone say so, and where nothing here can tell."""
+        if applied.judge is None:
             return None
         try:
-            compiled = self._compiled(grammar)
+            compiled = self._compiled(applied.judge)
         except GrammarError:
             return None
-        text = ids[:-1] if ids[-1] in self._marks else ids
-        return compiled.accepts(compiled.vocabulary.text(text))
+        if applied.lenient is None and compiled.validator is None:
+            return None
+        return compiled.is_sentence(ids[:-1] if ids[-1] in self._marks else ids)

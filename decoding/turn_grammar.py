@@ -74,14 +74,14 @@ class TurnGrammar:
         """Whether the turn that ends a row's ``ids`` is a sentence, where masks alone do not say so; None where they
         do, and where the sentence has not ended."""
         compiled = self.compiled()
-        if compiled is None or compiled.leniency is None:
+        if compiled is None or compiled.validator is None:
             return None
         sentence = [token for token in ids[self.start :] if token not in compiled.vocabulary.end_ids]
         matcher = compiled.matcher()
         matcher.consume(sentence)
         if matcher.error is not None or not matcher.is_accepting:
             return None
-        return compiled.accepts(compiled.vocabulary.text(sentence))
+        return compiled.validator.is_valid(sentence)
 
     def limit(self) -> str | None:
         """The limit of its back end that the matcher has run into, so that the text went on freely."""

@@ -58,7 +58,7 @@ def guidance_grammar(
         compiled = compiler.compile(masks)
         require_room(compiled, most)
         leniency = compiled.leniency
-        text = lark_text(masks, compiled.vocabulary, lenient=leniency is not None)
+        text = lark_text(compiled.masked, compiled.vocabulary, lenient=leniency is not None)
     except GrammarError as error:
         return AppliedGrammar(error=str(error))
     if masks != grammar:

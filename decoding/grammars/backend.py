@@ -20,6 +20,8 @@ class Compilation:
     so far as the back end tells."""
     needs_validation: bool = False
     """Masks may be wider than the grammar without a word."""
+    may_repeat_keys: bool = False
+    """Masks hold a text to all of the grammar, but an object may have the same key twice."""
 
 
 class Backend(Protocol):

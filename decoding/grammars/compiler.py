@@ -9,12 +9,14 @@ from weakref import WeakKeyDictionary, ref
 
 from transformers import PreTrainedTokenizerBase
 
+from decoding.grammars.backend import Compilation
 from decoding.grammars.backends import backend as named_backend
 from decoding.grammars.compiled import CompiledGrammar
 from decoding.grammars.emptiness import endless_schema
-from decoding.grammars.lark import json_schemas, read_schema
+from decoding.grammars.lark import json_schemas
 from decoding.grammars.matcher import GrammarError
 from decoding.grammars.narrowed import narrow
+from decoding.grammars.schema_style import read_schema
 from decoding.grammars.validation import Validator
 from decoding.grammars.vocabulary import shared_vocabulary
 from envs.grammar import Grammar
@@ -22,6 +24,9 @@ from envs.grammar import Grammar
 __all__ = ["CompiledGrammar", "GrammarCompiler", "shared_compiler"]
 
 _THREADS = 2
+# What a panic of a library in Rust is raised as; it is no ``Exception``.
+_PANIC = "PanicException"
+_MESSAGE_CHARACTERS = 300
 
 
 class GrammarCompiler:
@@ -69,11 +74,13 @@ class GrammarCompiler:
         future, is_ours = self._future(grammar)
         if is_ours:
             self._fill(future, grammar)
-        try:
-            return future.result()
-        except GrammarError as error:
+        error = future.exception()
+        if isinstance(error, GrammarError):
             # A new one each time: the one that is kept would gather the traces of all that it was raised through.
-            raise GrammarError(*error.args) from None
+            raise GrammarError(*error.args)
+        if error is not None:
+            raise error.with_traceback(None)
+        return future.result()
 
     def submit(self, grammar: Grammar) -> "Future[CompiledGrammar]":
         """As ``compile``, on another thread: the caller may go on. The future cannot be cancelled, others may wait."""
@@ -107,28 +114,50 @@ class GrammarCompiler:
     def _fill(self, future: "Future[CompiledGrammar]", grammar: Grammar) -> None:
         try:
             future.set_result(self._compile(grammar))
+        except GrammarError as error:
+            # Without its trace and its cause, which hold all that the compilation had in hand.
+            future.set_exception(GrammarError(*error.args))
         except BaseException as error:  # whoever waits must hear of it
             future.set_exception(error)
             if not isinstance(error, Exception):
                 raise
 
     def _compile(self, grammar: Grammar) -> CompiledGrammar:
-        for _, _, schema in json_schemas(grammar):
-            endless = endless_schema(read_schema(schema))
-            if endless is not None:
-                raise GrammarError(f"accepts no text: a value of {endless} must contain another one, without end")
-        made = self._backend.compile(grammar)
+        try:
+            made, validator = self._made(grammar)
+        except GrammarError:
+            raise
+        # A source may be anything, and one that a library fails on must not take the rows beside it along.
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+                raise
+            message = " ".join(str(error).split())[:_MESSAGE_CHARACTERS]
+            raise GrammarError(f"cannot be compiled: {type(error).__name__}: {message}") from error
         start = made.start
         if _is_narrowed(grammar):
             tokenizer = self._tokenizer()
             if tokenizer is None:
                 raise ValueError("the tokenizer of this compiler is gone: keep it as long as you compile")
             start = narrow(start, grammar, tokenizer, self._vocabulary.end_ids)
-        is_open = made.leniency is not None or made.needs_validation
-        validator = Validator(grammar, self._vocabulary, masked=made.masked) if is_open else None
         return CompiledGrammar(
-            grammar=grammar, start=start, vocabulary=self._vocabulary, leniency=made.leniency, validator=validator
+            grammar=grammar,
+            start=start,
+            vocabulary=self._vocabulary,
+            masked=made.masked,
+            leniency=made.leniency,
+            validator=validator,
         )
+
+    def _made(self, grammar: Grammar) -> tuple[Compilation, Validator | None]:
+        for _, _, schema in json_schemas(grammar):
+            endless = endless_schema(read_schema(schema))
+            if endless is not None:
+                raise GrammarError(f"accepts no text: a value of {endless} must contain another one, without end")
+        made = self._backend.compile(grammar)
+        is_strict = made.leniency is None and not made.needs_validation
+        if is_strict and not made.may_repeat_keys:
+            return made, None
+        return made, Validator(grammar, self._vocabulary, masked=made.masked, is_strict=is_strict)
 
 
 def _contents(grammar: Grammar) -> list[Grammar]:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from llguidance.gbnf_to_lark import any_to_lark
 
 from decoding.grammars.matcher import GrammarError
-from decoding.grammars.vocabulary import Vocabulary
-from envs.grammar import JSON_STYLE, Block, Grammar
+from decoding.grammars.schema_style import styled_schema
+from decoding.grammars.vocabulary import Vocabulary, is_unicode
+from envs.grammar import Block, Grammar
 
 _ANYTHING = "/(?s:.*)/"
 
@@ -27,17 +28,23 @@ def lark_text(grammar: Grammar, vocabulary: Vocabulary, *, lenient: bool = False
         captures: the matcher keeps the text of each JSON Schema of a tagged text, named as ``json_schemas`` does.
 
     Raises:
-        GrammarError: the source is not of its kind; a stretch of free text that nothing ends is not the last one.
+        GrammarError: the source is not of its kind, or holds what is no Unicode text; a stretch of free text that
+            nothing ends is not the last one.
     """
     match grammar.kind:
         case "lark":
-            return grammar.source
+            text = grammar.source
         case "ebnf":
-            return _lark_of_ebnf(grammar.source)
+            text = _lark_of_ebnf(grammar.source)
         case "tagged":
-            return "".join(_Tagged(vocabulary, lenient=lenient, captures=captures).lines(grammar, "start"))
+            text = "".join(_Tagged(vocabulary, lenient=lenient, captures=captures).lines(grammar, "start"))
+        case "choice":
+            text = "".join(_choice_rules("start", read_choice(grammar.source)))
         case _:
-            return f"start: {_expression(grammar, lenient=lenient)}\n"
+            text = f"start: {_expression(grammar, lenient=lenient)}\n"
+    if not is_unicode(text):
+        raise GrammarError("the grammar holds a lone surrogate, which no text can hold")
+    return text
 
 
 def json_schemas(grammar: Grammar, name: str = "start") -> Iterator[tuple[str, str, str]]:
@@ -49,20 +56,6 @@ def json_schemas(grammar: Grammar, name: str = "start") -> Iterator[tuple[str, s
         if block.content is not None:
             for inner, opening, schema in json_schemas(block.content, f"{name}_b{number}"):
                 yield inner, opening or block.opening.strip(), schema
-
-
-def read_schema(source: str) -> object:
-    """The JSON value of a schema's text.
-
-    Raises:
-        GrammarError: it is no JSON.
-    """
-    try:
-        return json.loads(source)
-    except RecursionError:
-        raise GrammarError("the schema nests deeper than the recursion limit") from None
-    except ValueError as error:
-        raise GrammarError(f"the schema is no JSON: {error}") from error
 
 
 def read_choice(source: str) -> list[str]:
@@ -86,35 +79,15 @@ def _expression(grammar: Grammar, *, lenient: bool) -> str:
     """What stands behind the colon of a rule."""
     match grammar.kind:
         case "json_schema":
-            return f"%json {_styled(grammar.source, lenient=lenient)}"
+            return f"%json {styled_schema(grammar.source, lenient=lenient)}"
         case "regex":
             return _regex(grammar.source)
-        case "choice":
-            return " | ".join(map(_quoted, read_choice(grammar.source)))
         case "lark":
             return f"%lark {{\n{grammar.source}\n}}"
         case "ebnf":
             return f"%lark {{\n{_lark_of_ebnf(grammar.source)}\n}}"
         case _:
             raise GrammarError(f"unknown kind of grammar '{grammar.kind}'")
-
-
-def _styled(source: str, *, lenient: bool) -> str:
-    schema = read_schema(source)
-    if schema is False:
-        raise GrammarError("the schema 'false' accepts no text")
-    if schema is True:
-        schema = {}
-    if not isinstance(schema, dict):
-        raise GrammarError(f"a schema is an object or a boolean, got {json.dumps(schema)[:80]}")
-    own = schema.get("x-guidance")
-    options = {**JSON_STYLE, **(own if isinstance(own, dict) else {})}
-    if lenient:
-        options["lenient"] = True
-    try:
-        return json.dumps({**schema, "x-guidance": options})
-    except RecursionError:
-        raise GrammarError("the schema nests deeper than the recursion limit") from None
 
 
 def _regex(source: str) -> str:
@@ -128,6 +101,19 @@ def _regex(source: str) -> str:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _choice_rules(name: str, choices: list[str], ending: str = "") -> Iterator[str]:
+    """Rules for one of several strings, all in one terminal: as rules of their own they would be too many at once, and
+    the lexer would not give back one that is the beginning of another."""
+    listed = " | ".join(_quoted(choice) for choice in choices if choice or ending)
+    terminal = f"{name.upper()}_CHOICE"
+    if listed:
+        yield f"{terminal}: ({listed}) {ending}\n"
+    alternatives = [terminal] if listed else []
+    if "" in choices and not ending:
+        alternatives.append('""')
+    yield f"{name}: {' | '.join(alternatives)}\n"
 
 
 def _lark_of_ebnf(source: str) -> str:
@@ -179,8 +165,11 @@ class _Tagged:
     def _block(self, block: Block, name: str, *, is_open_ended: bool) -> Iterator[str]:
         opening, closing = self._parts(block.opening), self._parts(block.closing)
         if block.content is not None:
+            # As free text below: what the lexer reads of a choice or a pattern includes what ends it.
+            is_one_terminal = block.content.kind in ("choice", "regex")
+            ending = closing.pop(0) if is_one_terminal and closing and not closing[0].startswith("<") else ""
             yield f"{name}_whole: {' '.join([*opening, name, *closing])}\n"
-            yield from self._content(block.content, name)
+            yield from self._content(block.content, name, ending)
             return
         if not closing and not is_open_ended:
             raise GrammarError(
@@ -200,9 +189,15 @@ class _Tagged:
         yield f"{name}_text{'' if closing else '[lazy]'}: {terminal}_END\n"
         yield f"{name}_whole: {' '.join([*opening, f'{name}_text', *closing])}\n"
 
-    def _content(self, grammar: Grammar, name: str) -> Iterator[str]:
+    def _content(self, grammar: Grammar, name: str, ending: str) -> Iterator[str]:
         if grammar.kind == "tagged":
             yield from self.lines(grammar, name)
+        elif grammar.kind == "choice":
+            yield from _choice_rules(name, read_choice(grammar.source), ending)
+        elif grammar.kind == "regex" and ending:
+            # It ends with the first occurrence of its closing that it can end with.
+            yield f"{name.upper()}_END: {_regex(grammar.source)} {ending}\n"
+            yield f"{name}[lazy]: {name.upper()}_END\n"
         else:
             options = f'[capture="{name}"]' if self._captures and grammar.kind == "json_schema" else ""
             yield f"{name}{options}: {_expression(grammar, lenient=self._lenient)}\n"

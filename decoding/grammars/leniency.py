@@ -41,7 +41,7 @@ def unenforced(schema: Any, warnings: Iterable[str]) -> Iterator[str]:
         for key in node:
             if key in keys:
                 yield f"{pointer}/{key}: not enforced by the mask, {AFTERWARDS}"
-            elif key == "format" and node[key] in formats:
+            elif key == "format" and isinstance(node[key], str) and node[key] in formats:
                 yield f"{pointer}/format: '{node[key]}' is not enforced by the mask, {AFTERWARDS}"
             elif key == "oneOf" and takes_any:
                 yield f"{pointer}/oneOf: taken as anyOf by the mask, {AFTERWARDS}"

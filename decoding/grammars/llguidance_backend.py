@@ -12,11 +12,13 @@ from typing import Any
 import llguidance
 
 from decoding.grammars.backend import Compilation
-from decoding.grammars.lark import json_schemas, lark_text, read_schema
+from decoding.grammars.lark import json_schemas, lark_text
 from decoding.grammars.leniency import leniency_line, unenforced
 from decoding.grammars.llguidance_matcher import LlguidanceMatcher
 from decoding.grammars.matcher import GrammarError
+from decoding.grammars.open_keys import has_open_keys
 from decoding.grammars.schema_nodes import schema_nodes
+from decoding.grammars.schema_style import read_schema
 from decoding.grammars.vocabulary import Vocabulary
 from decoding.grammars.widening import widened, with_schemas
 from envs.grammar import Grammar
@@ -45,7 +47,9 @@ class LlguidanceBackend:
             GrammarError: llguidance cannot compile it, or it accepts no text.
         """
         try:
-            return Compilation(start=self.start(lark_text(grammar, self._vocabulary))[0], masked=grammar)
+            start = self.start(lark_text(grammar, self._vocabulary))[0]
+            is_open = any(has_open_keys(read_schema(schema)) for _, _, schema in json_schemas(grammar))
+            return Compilation(start=start, masked=grammar, may_repeat_keys=is_open)
         except GrammarError:
             if not any(True for _ in json_schemas(grammar)):
                 raise

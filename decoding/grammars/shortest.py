@@ -1,66 +1,45 @@
 """Short ends: few tokens after which a text is a sentence of its grammar.
 
-For structures that must be closed because their budget is spent, and to know whether a budget can be enough. Best-first
-search over forks of a matcher (ours); what it finds is short, not always the shortest.
+For structures that must be closed because their budget is spent, and to know whether a budget can be enough. Three
+searches over forks of a matcher (ours): best first, which finds short ends of what a model has begun; straight ahead,
+which gets over long counted repetitions; by length, which finds the short sentence beside a long one. What they find is
+short, not always the shortest. Not covered: proofs that there is none (``decoding.grammars.reach``).
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from itertools import count
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from decoding.grammars.compiled import CompiledGrammar
+from decoding.grammars.ends import Ends, Place, Step
 from decoding.grammars.matcher import KnowsEnding, Matcher
-from decoding.grammars.token_order import BRACKET, LETTER, STRING_END, TokenOrder, shared_token_order
+from decoding.grammars.reach import is_out_of_reach
 from decoding.grammars.vocabulary import Vocabulary
 
 EXPANSIONS = 400
-"""How many places a search looks at."""
+"""How many places the search best first looks at."""
 LONGEST_SENTENCE = 2048
 """The most tokens that ``shortest_sentence`` may have."""
 
-# Costs of a way: of a token; of an ending that the matcher itself knows; of the next class of tokens at a place, and of the next token of a class, instead of the
-# best; what a new run of forced tokens brings in: it is progress, and what was left out before comes later.
-_TOKEN = 0.02
-_KNOWN = -1.0
-_OTHER_CLASS = 0.4
-_OTHER_TOKEN = 0.1
-_PROGRESS = 0.1
-_PROGRESS_TOKENS = 2
-# By how many classes one comes later for each time that it was taken where the same tokens were allowed.
-_TAKEN = 2
-# After so many such places the longest word is tried first.
-_REPEATED = 3
-
-
-@dataclass(kw_only=True, slots=True)
-class _Place:
-    """A place on a way."""
-
-    matcher: Matcher
-    written: tuple[int, ...]
-    mask: int
-    """A hash of what is allowed, once it has been looked at."""
-    taken: Counter[tuple[int, int]]
-    """How often a class of tokens was taken at a mask, since the last progress."""
-    passed: frozenset[tuple[int, ...]]
-    """The runs of forced tokens on the way here: a new one is progress, an old one may be a circle."""
-
-
-@dataclass(order=True, slots=True)
-class _Way:
-    """Tokens to try next."""
-
-    cost: float
-    number: int
-    place: _Place = field(compare=False)
-    step: tuple[int, ...] = field(compare=False)
-    kind: int = field(compare=False)
-    """Its class."""
+# How many steps the search by length takes: cheaper ones, for it looks at few of the places.
+_STEPS_BY_LENGTH = 1600
+# How many of them may be spent on making a sentence that was found shorter.
+_IMPROVING = 120
+# Straight ahead, so many places may lead nowhere.
+_DEAD_ENDS = 100
+# By length: places of one length that are followed, those among them where the same tokens are allowed, steps of each,
+# and of the first where these tokens are allowed.
+_WIDTH = 8
+_ALIKE = 2
+_STEPS = 6
+_FIRST_STEPS = 48
+# See ``Ends``: best first leaves circles at once, the others stay with what they have begun.
+_HASTY = 0.5
+_PATIENT = 512.0
+_IMPATIENT = 2.0
 
 
 def shortest_completion(
@@ -78,109 +57,156 @@ def shortest_completion(
     Returns:
         The tokens, none where the text is a sentence already; None where none were found.
     """
-    search = _Search(vocabulary, most, endings)
-    start = _Place(matcher=matcher.fork(), written=(), mask=0, taken=Counter(), passed=frozenset())
-    found = search.look(start, 0.0)
-    for _ in range(EXPANSIONS):
-        if found is not None or not search.ways:
-            break
-        found = search.follow(heapq.heappop(search.ways))
+
+    def ends(most: int, *, patience: float, takes_words: bool) -> Ends:
+        return Ends(vocabulary, most=most, endings=endings, patience=patience, takes_words=takes_words)
+
+    found = _best_first(matcher, ends(most, patience=_HASTY, takes_words=True))
+    if found is not None:
+        return found
+    # A matcher that knows endings computes its masks slowly, and would have told one.
+    if not isinstance(matcher, KnowsEnding):
+        found = _by_length(matcher, ends(most, patience=_PATIENT, takes_words=False), _STEPS_BY_LENGTH)
+    if found is not None:
+        return found
+    for patience, takes_words in ((_IMPATIENT, False), (_PATIENT, False), (_PATIENT, True)):
+        longest = most if found is None else len(found) - 1
+        found = _straight_ahead(matcher, ends(longest, patience=patience, takes_words=takes_words)) or found
     return found
 
 
-class _Search:
-    def __init__(self, vocabulary: Vocabulary, most: int, endings: Sequence[str]) -> None:
-        self.ways: list[_Way] = []
-        self._vocabulary = vocabulary
-        self._order: TokenOrder = shared_token_order(vocabulary)
-        self._end_ids = vocabulary.end_ids
-        self._most = most
-        words = {ending for ending in endings if ending.isalpha()}
-        self._words = self._order.words(words)
-        self._endings = [tuple(vocabulary.encode(ending)) for ending in endings if ending not in words]
-        self._numbers = count()
-
-    def follow(self, way: _Way) -> tuple[int, ...] | None:
-        """Goes a way and looks around there."""
-        place, matcher = way.place, way.place.matcher.fork()
-        matcher.consume(way.step)
-        taken = place.taken.copy()
-        taken[place.mask, way.kind] += 1
-        here = _Place(matcher=matcher, written=place.written + way.step, mask=0, taken=taken, passed=place.passed)
-        return self.look(here, way.cost + _TOKEN * len(way.step))
-
-    def look(self, place: _Place, cost: float) -> tuple[int, ...] | None:
-        """Goes on to where there is a choice and adds the ways from there. The tokens, where a sentence ends."""
-        matcher = place.matcher
-        while matcher.error is None and not matcher.is_accepting and len(place.written) <= self._most:
-            forced = tuple(token for token in matcher.forced() if token not in self._end_ids)
-            if not forced:
-                break
-            matcher.consume(forced)
-            place.written += forced
-            cost += _TOKEN * len(forced)
-            if len(forced) >= _PROGRESS_TOKENS:
-                place.taken = Counter()
-                cost -= 0.0 if forced in place.passed else _PROGRESS * len(forced)
-                place.passed |= {forced}
-        if matcher.error is not None or len(place.written) > self._most:
+def _best_first(matcher: Matcher, ends: Ends) -> tuple[int, ...] | None:
+    numbers = count()
+    ways: list[tuple[float, int, Place, Step]] = []
+    place = ends.start(matcher)
+    for _ in range(EXPANSIONS):
+        if place is not None:
+            if place.is_end:
+                return place.written
+            for step in ends.steps(place):
+                if len(place.written) + len(step.tokens) <= ends.most:
+                    heapq.heappush(ways, (place.cost + step.cost, next(numbers), place, step))
+        if not ways:
             return None
-        if matcher.is_accepting:
+        *_, before, step = heapq.heappop(ways)
+        place = ends.follow(before, step)
+    return place.written if place is not None and place.is_end else None
+
+
+def _straight_ahead(matcher: Matcher, ends: Ends) -> tuple[int, ...] | None:
+    """The best step at each place, the next best where it leads nowhere."""
+    ways: list[tuple[Place, Step]] = []
+    place, dead_ends = ends.start(matcher), 0
+    while dead_ends < _DEAD_ENDS:
+        if place is None:
+            dead_ends += 1
+        elif place.is_end:
             return place.written
-        words = matcher.mask()
-        if words is not None:
-            place.mask = hash(words.tobytes())
-            self._add_ways(place, self._allowed(words), cost)
-        return None
-
-    def _add_ways(self, place: _Place, allowed: np.ndarray, cost: float) -> None:
-        for more, kind, step in self._steps(place, allowed):
-            if len(place.written) + len(step) <= self._most:
-                heapq.heappush(self.ways, _Way(cost + more, next(self._numbers), place, step, kind))
-
-    def _steps(self, place: _Place, allowed: np.ndarray) -> Iterator[tuple[float, int, tuple[int, ...]]]:
-        """What may be tried at a place: what it costs more than the best, its class, the tokens."""
-        is_wide = self._order.is_wide(allowed)
-        if isinstance(place.matcher, KnowsEnding) and (known := place.matcher.ending()):
-            yield _KNOWN, STRING_END, tuple(self._vocabulary.encode(known.decode(errors="ignore")))
-        for ending in self._endings if is_wide else ():
-            if self._ends(place.matcher, ending):
-                yield 0.0, STRING_END, ending
-        tokens, kinds = self._order.candidates(allowed, self._words)
-        classes = np.unique(kinds).tolist()
-        again = {kind: place.taken[place.mask, kind] for kind in classes}
-        if not is_wide:
-            again[BRACKET] = 0  # outside of strings what closes is always progress
-        least = 0.0
-        if is_wide and sum(again.values()) >= _REPEATED and (word := self._order.longest(allowed)) is not None:
-            yield 0.0, LETTER, (word,)
-            least = _OTHER_CLASS
-        ordered = sorted(classes, key=lambda kind: classes.index(kind) + _TAKEN * again[kind])
-        for later, kind in enumerate(ordered):
-            members = tokens[kinds == kind].tolist()
-            # Not always the same one of a class: what follows may hang on it.
-            turn = again[kind] % len(members)
-            for position, token in enumerate(members[turn:] + members[:turn]):
-                yield least + _OTHER_CLASS * later + _OTHER_TOKEN * position, kind, (token,)
-
-    def _ends(self, matcher: Matcher, ending: tuple[int, ...]) -> bool:
-        """The ending leads out of the free text: little is allowed behind it."""
-        ahead = matcher.fork()
-        ahead.consume(ending)
-        words = ahead.mask()
-        return words is not None and not self._order.is_wide(self._allowed(words))
-
-    def _allowed(self, words: np.ndarray) -> np.ndarray:
-        return np.unpackbits(words.view(np.uint8), bitorder="little")[: self._order.size].view(bool)
+        elif len(place.written) >= ends.most:
+            return None
+        else:
+            here = place
+            ways += [(here, step) for step in sorted(ends.steps(here), key=lambda step: -step.cost)]
+        if not ways:
+            return None
+        place = ends.follow(*ways.pop())
+    return None
 
 
-_SENTENCES: WeakKeyDictionary[CompiledGrammar, tuple[int, ...] | None] = WeakKeyDictionary()
+def _by_length(matcher: Matcher, ends: Ends, expansions: int) -> tuple[int, ...] | None:
+    """All ways of one length before those that are longer, the best of each length alone (beam search): first those to
+    where other tokens are allowed than ever before."""
+    seen: set[int] = set()
+    found: tuple[int, ...] | None = None
+    waiting: defaultdict[int, list[Place]] = defaultdict(list)
+    place = ends.start(matcher)
+    if place is not None:
+        waiting[len(place.written)].append(place)
+    while waiting and expansions > 0:
+        length = min(waiting)
+        if found is not None and length >= len(found):
+            break
+        places = waiting.pop(length)
+        finished = next((place for place in places if place.is_end), None)
+        if finished is not None:
+            return finished.written
+        for place in _kept(places, ends, seen):
+            steps = sorted(ends.steps(place), key=lambda step: step.cost)
+            most = _STEPS if place.mask in seen else _FIRST_STEPS
+            seen.add(place.mask)
+            for step in steps[:most]:
+                expansions -= 1
+                following = ends.follow(place, step)
+                if following is None:
+                    continue
+                if following.is_end and (found is None or len(following.written) < len(found)):
+                    found = following.written
+                waiting[len(following.written)].append(following)
+    return found
+
+
+def _kept(places: Sequence[Place], ends: Ends, seen: Set[int]) -> list[Place]:
+    kept: list[Place] = []
+    alike: Counter[int] = Counter()
+    for place in sorted(filter(ends.has_mask, places), key=lambda place: (place.mask in seen, place.cost)):
+        alike[place.mask] += 1
+        if alike[place.mask] <= _ALIKE:
+            kept.append(place)
+    return kept[:_WIDTH]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of the short sentences of a grammar."""
+
+    sentence: tuple[int, ...] | None
+    tried: int = -1
+    """Within so many tokens none was found."""
+    impossible: int = -1
+    """Within so many tokens there is none."""
+
+
+_KNOWN: WeakKeyDictionary[CompiledGrammar, _Known] = WeakKeyDictionary()
+
+
+def _known(compiled: CompiledGrammar) -> _Known:
+    known = _KNOWN.get(compiled)
+    if known is None:
+        start, vocabulary, endings = compiled.start, compiled.vocabulary, compiled.endings
+        found = shortest_completion(start, vocabulary, most=LONGEST_SENTENCE, endings=endings)
+        if found and not isinstance(start, KnowsEnding):
+            ends = Ends(vocabulary, most=len(found) - 1, endings=endings, patience=_PATIENT)
+            found = _by_length(start, ends, _IMPROVING) or found
+        known = _KNOWN[compiled] = _Known(found)
+    return known
 
 
 def shortest_sentence(compiled: CompiledGrammar) -> tuple[int, ...] | None:
-    """A short sentence of a grammar, searched once: as ``shortest_completion`` from its start."""
-    if compiled not in _SENTENCES:
-        _SENTENCES[compiled] = shortest_completion(
-            compiled.start, compiled.vocabulary, most=LONGEST_SENTENCE, endings=compiled.endings
-        )
-    return _SENTENCES[compiled]
+    """A short sentence of a grammar, searched once: as ``shortest_completion`` from its start, and tried to shorten."""
+    return _known(compiled).sentence
+
+
+def sentence_within(compiled: CompiledGrammar, most: int) -> tuple[int, ...] | None:
+    """A sentence of at most ``most`` tokens, searched anew where ``shortest_sentence`` is longer; None: none was
+    found."""
+    known = _known(compiled)
+    if known.sentence is not None and len(known.sentence) <= most:
+        return known.sentence
+    if most <= known.tried:
+        return None
+    found = shortest_completion(compiled.start, compiled.vocabulary, most=most, endings=compiled.endings)
+    if found is None:
+        known.tried = max(known.tried, most)
+    else:
+        known.sentence = found
+    return found
+
+
+def has_no_sentence_within(compiled: CompiledGrammar, most: int) -> bool:
+    """It is proved that no sentence has at most ``most`` tokens; False: there may be one."""
+    if sentence_within(compiled, most) is not None:
+        return False
+    known = _known(compiled)
+    if most > known.impossible and is_out_of_reach(compiled.start, compiled.vocabulary, most):
+        known.impossible = most
+    return most <= known.impossible

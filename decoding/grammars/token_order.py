@@ -33,7 +33,7 @@ class TokenOrder:
         spellings = vocabulary.spellings
         self.size = len(spellings)
         self._spellings = spellings
-        self._words: dict[frozenset[str], np.ndarray] = {}
+        self._words: tuple[frozenset[str], np.ndarray] | None = None
         classes = [BRACKET if token in marks else _class(spelling) for token, spelling in enumerate(spellings)]
         self._class = np.array(classes, dtype=np.int64)
         self._length = np.array([len(spelling) for spelling in spellings])
@@ -60,12 +60,13 @@ class TokenOrder:
     def words(self, words: Iterable[str]) -> np.ndarray:
         """The tokens that spell one of ``words``, in lower case, with or without white space and in whatever case."""
         key = frozenset(words)
-        if key not in self._words:
-            self._words.clear()
+        kept = self._words
+        if kept is None or kept[0] != key:
             spelled = {word.encode() for word in key}
             found = [token for token, text in enumerate(self._spellings) if text.strip().lower() in spelled]
-            self._words[key] = np.array(found, dtype=np.int64)
-        return self._words[key]
+            # In one step, for several threads ask.
+            kept = self._words = (key, np.array(found, dtype=np.int64))
+        return kept[1]
 
     def candidates(self, allowed: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(C,) tokens to try, best first, and their (C,) classes: those that close, the shortest of each first byte.

@@ -68,6 +68,10 @@ class Vocabulary:
         """Tokens that spell ``text``, marks as the one token that they are; not always the tokenizer's own choice."""
         return list(self.trie.tokenize_str(text, parse_special=True))
 
+    def spell(self, text: str) -> list[int]:
+        """Tokens that spell all of ``text``, what looks like a mark too; the longest first, as no tokenizer would."""
+        return list(self.trie.greedy_tokenize(text))
+
     def parts(self, text: str) -> list[str | int]:
         """A fixed string cut into the marks in it, each as its token, and the text between them."""
         parts: list[str | int] = []
@@ -80,6 +84,11 @@ class Vocabulary:
     def text(self, token_ids: Sequence[int]) -> str:
         """What tokens spell, marks by their names; bytes that are no UTF-8 become U+FFFD."""
         return str(self.trie.decode_str(list(token_ids)))
+
+
+def is_unicode(text: str) -> bool:
+    """The text can be written: no half of a pair of surrogates stands alone in it."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 _SHARED: WeakKeyDictionary[PreTrainedTokenizerBase, dict[tuple[int, ...], Vocabulary]] = WeakKeyDictionary()

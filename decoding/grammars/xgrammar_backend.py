@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from decoding.grammars.backend import Compilation
-from decoding.grammars.lark import json_schemas, read_choice, read_schema
+from decoding.grammars.lark import json_schemas, read_choice
 from decoding.grammars.leniency import AFTERWARDS, leniency_line
 from decoding.grammars.matcher import GrammarError
 from decoding.grammars.schema_nodes import schema_nodes
+from decoding.grammars.schema_style import read_schema
 from decoding.grammars.vocabulary import Vocabulary
 from decoding.grammars.xgrammar_matcher import XgrammarMatcher
 from decoding.grammars.xgrammar_tags import StructuralTags
@@ -110,7 +111,7 @@ class XgrammarBackend:
             case "ebnf":
                 return grammar.source
             case "choice":
-                return "root ::= " + " | ".join(map(json.dumps, read_choice(grammar.source)))
+                return "root ::= " + " | ".join(map(_quoted, read_choice(grammar.source)))
             case "json_schema":
                 schema = read_schema(grammar.source)
                 if schema is False:
@@ -124,6 +125,11 @@ class XgrammarBackend:
                 )
             case _:
                 raise GrammarError(f"xgrammar takes no {grammar.kind} here: use the back end 'llguidance'")
+
+
+def _quoted(text: str) -> str:
+    # Its EBNF knows no pairs of surrogates.
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _dropped(schema: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from session_turns import run_turn
 
 from data.bundled_tasks import BundledSqlReader
-from decoding.closing import close_text
+from decoding.closing import close_text, require_room
 from decoding.engine import Request
 from decoding.grammars.compiled import CompiledGrammar
 from decoding.grammars.compiler import shared_compiler
@@ -152,6 +152,28 @@ def test_what_a_turn_has_returned_stays_when_the_next_is_closed(model: Any, toke
     assert json.loads(tokenizer.decode([*written, *closed.completion])) == ["one", "two"]
     closed = close_text(start, written, kept=len(written), most=len(written))
     assert closed is not None and closed.error is not None and closed.kept == len(written)
+
+
+def test_masks_are_applied_where_no_sentence_was_found_but_there_may_be_one(model: Any, tokenizer: Any) -> None:
+    grammar = json_grammar({"type": "string", "minLength": 90})
+    require_room(compiled(model, tokenizer, grammar), 8)
+    request = Request(prompt_ids=PROMPT, max_new_tokens=8, n=2, seed=0, grammar=grammar)
+    for generation in TransformersEngine(model, tokenizer).generate([request]):
+        assert generation.grammar == grammar and generation.log_z is not None
+        assert tokenizer.decode(generation.token_ids).startswith('"')
+        assert "no sentence of the grammar was found within 8" in (generation.grammar_error or "")
+
+
+def test_a_text_that_is_cut_within_a_format_is_closed_there(model: Any, tokenizer: Any) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "when": {"type": "string", "format": "date-time"}},
+        "required": ["text", "when"],
+        "additionalProperties": False,
+    }
+    written = tokenizer.encode('{"text": "' + "a long answer " * 8 + '", "when": "2024-01-')
+    closed = close_text(compiled(model, tokenizer, json_grammar(schema)), written, most=len(written) + 40)
+    assert closed is not None and closed.error is None and closed.kept == len(written)
 
 
 @pytest.mark.parametrize("budget", [1, 3])

@@ -102,3 +102,28 @@ def test_what_is_being_compiled_does_not_leave() -> None:
     again = [compiler.submit(regex(source)) for source in ("a", "b")]
     gate.set()
     assert [one.result(10) for one in again] == [one.result(10) for one in futures] and len(counting.compiled) == 2
+
+
+class FailingBackend:
+    """Fails as libraries do on hostile sources, with whatever they raise."""
+
+    def compile(self, grammar: Grammar) -> Any:
+        raise KeyError(f"deep\n{grammar.source}")
+
+
+def test_whatever_a_back_end_raises_is_an_error_of_the_grammar() -> None:
+    compiler = GrammarCompiler(TOKENIZER)
+    compiler._backend = FailingBackend()  # type: ignore[assignment]
+    for _ in range(2):
+        with pytest.raises(GrammarError, match="cannot be compiled: KeyError: 'deep") as caught:
+            compiler.compile(regex("ab"))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_kept_error_gathers_no_traces() -> None:
+    compiler = GrammarCompiler(TOKENIZER)
+    for _ in range(5):
+        with pytest.raises(GrammarError):
+            compiler.compile(regex("(a"))
+    kept = compiler._compiled[regex("(a")].exception()
+    assert kept is not None and kept.__traceback__ is None and kept.__cause__ is None and kept.__context__ is None

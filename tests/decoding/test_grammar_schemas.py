@@ -2,15 +2,18 @@
 
 import json
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 from tiny_model import build_tiny_tokenizer
 
 from decoding.grammars.compiler import CompiledGrammar, GrammarCompiler
+from decoding.grammars.emptiness import endless_schema
 from decoding.grammars.leniency import leniency_line
 from decoding.grammars.matcher import GrammarError
 from decoding.grammars.shortest import shortest_sentence
+from decoding.turn_grammar import TurnGrammar
 from envs.grammar import Grammar
 
 TOKENIZER = build_tiny_tokenizer()
@@ -188,6 +191,9 @@ def nested(depth: int, schema: Any) -> Any:
         json.dumps({"type": "string", "pattern": "\ud800"}),
         json.dumps({"anyOf": [nested(40, {"const": number}) for number in range(20)]}),
         json.dumps({"properties": [], "required": 7, "items": "x"}),
+        json.dumps({"type": [{}]}),
+        json.dumps({"type": "string", "format": ["a"], "not": {}}),
+        json.dumps({"enum": ["\ud800"]}),
     ],
     ids=lambda source: source[:40],
 )
@@ -205,3 +211,77 @@ def test_closing_a_recursive_schema_ends() -> None:
     sentence = shortest_sentence(grammar)
     assert sentence is not None and grammar.accepts(grammar.vocabulary.text(sentence))
     assert shortest_sentence(grammar) is sentence
+
+
+OPEN = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": {"type": "string"}}
+
+
+@pytest.mark.parametrize("backend", ["llguidance", "xgrammar"])
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        (OPEN, ['{"a": 1, "b": "x"}', '{"b\\n\\"": "\\t\\\\é"}'], ['{"\\u0061": "x"}', '{"a": 1, "\\u0061": "x"}']),
+        (
+            {"type": "object", "patternProperties": {"^a": {"type": "integer"}}},
+            ['{"ab": 1, "b": "x"}'],
+            ['{"ab": "x"}', '{"\\u0061b": "x"}'],
+        ),
+        (
+            {"type": "object", "minProperties": 2, "additionalProperties": {"type": "integer"}},
+            ['{"a": 1, "b": 2}'],
+            ['{"a": 1, "a": 2}', '{"a": 1}'],
+        ),
+        ({"type": "array", "items": True}, ['[{"a": 1}]'], ['[{"a": 1, "a": 2}]']),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_no_spelling_of_a_key_gets_round_its_schema(
+    backend: str, schema: Any, valid: list[str], invalid: list[str]
+) -> None:
+    grammar = compiled(schema, GrammarCompiler(TOKENIZER, backend=backend))
+    assert not any(map(grammar.accepts, invalid))
+    # The masks of xgrammar have no other keys beside those of patterns.
+    assert backend == "xgrammar" or all(map(grammar.accepts, valid))
+
+
+def test_masks_themselves_refuse_a_key_that_is_spelled_with_escapes() -> None:
+    assert not masks_allow(compiled(OPEN), '{"\\u0061": "x"}')
+    assert masks_allow(compiled({"type": "string"}), '"\\u0001"')
+    control = {**OPEN, "required": ["\x01"], "properties": {"\x01": {"const": "\x02"}}}
+    assert compiled(control).accepts('{"\\u0001": "\\u0002"}')
+
+
+@pytest.mark.parametrize("options", [{"lenient": True}, {"coerce_one_of": True}], ids=str)
+def test_a_schema_cannot_loosen_the_masks_that_hold_it(options: dict[str, bool]) -> None:
+    schema = {"oneOf": [{"type": "integer"}, {"type": "integer", "minimum": 3}], "x-guidance": options}
+    assert "oneOf" in (compiled(schema).leniency or "")
+    assert not compiled(schema).accepts("4") and compiled(schema).accepts("1")
+    unique = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "x-guidance": options}
+    assert not compiled(unique).accepts("[1, 1]")
+
+
+def test_a_string_that_spells_a_mark_is_a_string() -> None:
+    schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    grammar = compiled(schema)
+    text = f'["{TOKENIZER.eos_token}", "a"]'
+    ids = [token for letter in text for token in TOKENIZER.encode(letter)]
+    assert TOKENIZER.decode(ids) == text and grammar.is_sentence(ids) and grammar.accepts(text)
+    twice = [token for letter in '["<|im_end|>", "<|im_end|>"]' for token in TOKENIZER.encode(letter)]
+    assert not grammar.is_sentence(twice)
+    compiling: Future[CompiledGrammar] = Future()
+    compiling.set_result(grammar)
+    for tokens, verdict in ((ids, True), (twice, False)):
+        assert TurnGrammar(grammar.grammar, start=0, compiling=compiling).is_sentence(tokens) is verdict
+
+
+def test_long_chains_of_definitions_are_looked_through_soon() -> None:
+    count = 3000
+    definitions: dict[str, Any] = {
+        f"d{number}": {"type": "object", "required": ["a"], "properties": {"a": {"$ref": f"#/$defs/d{number + 1}"}}}
+        for number in range(count)
+    }
+    began = time.perf_counter()
+    assert endless_schema({"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{count}": {}}}) is None
+    circle = {**definitions, f"d{count}": {"$ref": "#/$defs/d0"}}
+    assert endless_schema({"$ref": "#/$defs/d0", "$defs": circle}) == "#/$defs/d0"
+    assert time.perf_counter() - began < 3

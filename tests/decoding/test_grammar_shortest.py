@@ -10,7 +10,12 @@ from tokenizers import AddedToken
 
 from data.bundled_tasks import BundledJsonReader, BundledSqlReader
 from decoding.grammars.compiler import CompiledGrammar, GrammarCompiler
-from decoding.grammars.shortest import shortest_completion, shortest_sentence
+from decoding.grammars.shortest import (
+    has_no_sentence_within,
+    sentence_within,
+    shortest_completion,
+    shortest_sentence,
+)
 from envs.grammar import Block, Grammar, Region
 from envs.json.environment import JsonEnvironment
 from envs.sql.environment import SqlEnvironment
@@ -125,3 +130,81 @@ def test_the_shortest_sentence_of_a_grammar_is_searched_once() -> None:
     sentence = shortest_sentence(compiled)
     assert sentence is not None and compiled.accepts(compiled.vocabulary.text(sentence))
     assert shortest_sentence(compiled) is sentence
+
+
+def array(items: Any, count: int) -> Any:
+    return {"type": "array", "items": items, "minItems": count, "maxItems": count}
+
+
+@pytest.mark.parametrize(
+    ("grammar", "longest"),
+    [
+        *(
+            (schema(members(a={"type": "string", "format": name})), 70)
+            for name in ("date-time", "uuid", "email", "ipv6")
+        ),
+        (schema(array({"type": "integer"}, 20)), 62),
+        (schema(array({"type": "string"}, 12)), 60),
+        (schema(array(array({"type": "integer"}, 3), 3)), 40),
+        (Grammar(kind="regex", source="([a-z]+ ){30}[0-9]+"), 70),
+        (
+            Grammar(
+                kind="tagged",
+                regions=(
+                    Region(
+                        blocks=(
+                            Block(
+                                opening="<answer>", closing="</answer>", content=Grammar(kind="regex", source="[^<]*")
+                            ),
+                        )
+                    ),
+                ),
+            ),
+            20,
+        ),
+    ],
+    ids=lambda value: getattr(value, "source", "")[:90] or None,
+)
+def test_counted_and_formatted_texts_have_a_short_sentence(grammar: Grammar, longest: int) -> None:
+    compiled = COMPILER.compile(grammar)
+    sentence = shortest_sentence(compiled)
+    assert sentence is not None and len(sentence) <= longest
+    assert compiled.accepts(compiled.vocabulary.text(sentence))
+
+
+LONG = members(**{f"field{number}": {"type": "boolean"} for number in range(12)})
+
+
+@pytest.mark.parametrize(
+    ("grammar", "shortest"),
+    [
+        (Grammar(kind="regex", source="(ab|c)x?"), "c"),
+        (Grammar(kind="choice", source='["The answer is forty-two, I am quite sure of that.", "no"]'), "no"),
+        (schema({"anyOf": [LONG, {"type": "string", "maxLength": 4}]}), '""'),
+        (schema({"anyOf": [LONG, members(error={"type": "string"})]}), '{"error": ""}'),
+    ],
+    ids=lambda value: getattr(value, "kind", value),
+)
+def test_the_short_sentence_beside_a_long_one_is_found_within_its_length(grammar: Grammar, shortest: str) -> None:
+    compiled = COMPILER.compile(grammar)
+    most = len(PLAIN.encode(shortest)) + 2
+    found = sentence_within(compiled, most)
+    assert found is not None and len(found) <= most and compiled.accepts(compiled.vocabulary.text(found))
+    assert not has_no_sentence_within(compiled, most) and len(shortest_sentence(compiled) or ()) <= most
+
+
+def fewest_tokens(text: bytes) -> int:
+    spellings = set(COMPILER.compile(schema({})).vocabulary.spellings) - {b""}
+    fewest = [0]
+    for end in range(1, len(text) + 1):
+        fewest.append(1 + min(fewest[start] for start in range(end) if text[start:end] in spellings))
+    return fewest[-1]
+
+
+def test_that_there_is_no_sentence_is_said_only_where_every_way_was_gone() -> None:
+    listed = ["certainly", "naturally"]
+    words = COMPILER.compile(Grammar(kind="choice", source=json.dumps(listed)))
+    least = min(fewest_tokens(word.encode()) for word in listed)
+    assert [has_no_sentence_within(words, most) for most in range(least + 2)] == [True] * least + [False] * 2
+    strings = COMPILER.compile(schema({"type": "string", "minLength": 60}))
+    assert sentence_within(strings, 5) is None and not has_no_sentence_within(strings, 5)

@@ -154,6 +154,11 @@ def test_every_kind_of_content_nests() -> None:
         (Grammar(kind="choice", source='["a", 1]'), "list of strings"),
         (Grammar(kind="choice", source="[]"), "accepts no text"),
         (Grammar(kind="ebnf", source='root ::= "x" nowhere'), "nowhere"),
+        (Grammar(kind="choice", source='["\\ud800"]'), "surrogate"),
+        (Grammar(kind="regex", source="\ud800"), "surrogate"),
+        (Grammar(kind="lark", source='start: "\ud800"'), "surrogate"),
+        (Grammar(kind="ebnf", source='root ::= "\ud800"'), "surrogate"),
+        (tagged(Block(opening="\ud800", closing="x")), "surrogate"),
         (Grammar(kind="ebnf", source="root ::= ("), "dialect of llama.cpp"),
         (Grammar(kind="lark", source='start: "a" start'), "forced and comes to no end"),
         (Grammar(kind="lark", source='start: "a" X\nX: /b/ & /c/'), "accepts no text: after 'a'"),
@@ -171,3 +176,25 @@ def test_an_error_of_a_schema_names_its_block() -> None:
     content = Grammar(kind="json_schema", source=json.dumps(schema))
     with pytest.raises(GrammarError, match="in <a>: #.*accepts no text"):
         COMPILERS["llguidance", "text"].compile(tagged(Block(opening="<a>", closing="</a>", content=content)))
+
+
+@pytest.mark.parametrize("tokenizer", [PLAIN, MARKED], ids=["text", "tokens"])
+def test_a_listed_answer_may_begin_like_another_and_like_its_closing(tokenizer: object) -> None:
+    choices = ["1", "1<2", "</", "", "x </answer> y", "x"]
+    content = Grammar(kind="choice", source=json.dumps(choices))
+    answer = Block(opening="<answer>", closing="</answer>", content=content)
+    for blocks in ((answer,), (THINK, answer)):
+        compiled = GrammarCompiler(tokenizer).compile(tagged(*blocks))
+        begun = "<think>a</think>" if len(blocks) > 1 else ""
+        assert [choice for choice in choices if not compiled.accepts(f"{begun}<answer>{choice}</answer>")] == []
+        assert not compiled.accepts(f"{begun}<answer>1<</answer>")
+    pattern = Block(opening="<a>", closing="</a>", content=Grammar(kind="regex", source="[0-9<>]+"))
+    assert COMPILERS["llguidance", "text"].compile(tagged(pattern, THINK)).accepts("<a>1<2</a><think></think>")
+
+
+@EACH
+def test_choices_are_many_odd_and_alike(compiler: GrammarCompiler) -> None:
+    choices = [*(f"value {number} xyz" for number in range(2500)), "\U0001f600", "a\x7fb", "\b\f", 'q"', "a/b\\", ""]
+    compiled = compiler.compile(Grammar(kind="choice", source=json.dumps(choices)))
+    assert all(compiled.accepts(choice) for choice in [*choices[:3], *choices[-7:]])
+    assert not compiled.accepts("value 2500 xyz") and not compiled.accepts("value 1")

@@ -77,6 +77,21 @@ def test_a_schema_that_is_held_leniently_is_sent_leniently(tokenizer: Any) -> No
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^(?=a)a+$"},
+        {"type": "object", "patternProperties": {"^a": {"type": "integer"}, "^ab": {"type": "string"}}},
+    ],
+    ids=str,
+)
+def test_a_schema_that_had_to_be_widened_is_sent_as_it_is_masked(tokenizer: Any, schema: Any) -> None:
+    grammar = Grammar(kind="json_schema", source=json.dumps(schema))
+    applied = guidance_grammar(grammar, tokenizer, [tokenizer.eos_token_id], most=200)
+    assert applied.error is None and applied.lenient and applied.masks == grammar and applied.judge == grammar
+    assert not llguidance.LLMatcher.validate_grammar(llguidance.grammar_from("grammar", applied.text))
+
+
+@pytest.mark.parametrize(
     "grammar, most",
     [
         (Grammar(kind="lark", source="start: /a"), 200),
