@@ -112,7 +112,7 @@ class RandomWriter:
         end = matcher.ending() if isinstance(matcher, NarrowedMatcher) else None
         if end is None:
             return text, "open"
-        matcher.consume(compiled.vocabulary.encode(end.decode()))
+        matcher.consume(compiled.vocabulary.encode_bytes(end))
         return text + end, "closed" if matcher.is_accepting else "open"
 
     def _draw(self, tokens: np.ndarray, rng: random.Random, haste: float) -> int:

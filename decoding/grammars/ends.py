@@ -113,9 +113,7 @@ class Ends:
         allowed = self._allowed(place.words)
         is_wide = self._order.is_wide(allowed)
         if isinstance(place.matcher, KnowsEnding) and (known := place.matcher.ending()):
-            yield Step(
-                tokens=tuple(self._vocabulary.encode(known.decode(errors="ignore"))), cost=_KNOWN, kind=STRING_END
-            )
+            yield Step(tokens=tuple(self._vocabulary.encode_bytes(known)), cost=_KNOWN, kind=STRING_END)
         for ending in self._endings if is_wide else ():
             # From free text into other free text: that it led out is seen with the next ending.
             if ending not in place.passed or self._ends(place, ending):

@@ -68,6 +68,10 @@ class Vocabulary:
         """Tokens that spell ``text``, marks as the one token that they are; not always the tokenizer's own choice."""
         return list(self.trie.tokenize_str(text, parse_special=True))
 
+    def encode_bytes(self, text: bytes) -> list[int]:
+        """As ``encode``, of text that may begin within a character."""
+        return list(self.trie.tokenize_bytes(text, parse_special=True))
+
     def spell(self, text: str) -> list[int]:
         """Tokens that spell all of ``text``, what looks like a mark too; the longest first, as no tokenizer would."""
         return list(self.trie.greedy_tokenize(text))

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from decoding.grammars.llguidance_backend import LlguidanceBackend
 from decoding.grammars.matcher import Matcher
 from decoding.grammars.narrowed import NarrowedMatcher, narrow
+from decoding.grammars.shortest import shortest_completion
 from decoding.grammars.vocabulary import Vocabulary, shared_vocabulary
 from envs.grammar import Block, Grammar, Region
 from envs.sql.databases.database import Database
@@ -255,3 +256,13 @@ def test_tags_that_are_one_token_open_and_close_blocks(grammar: Grammar, tiny_mo
                 assert vocabulary.marks["<think>"] in _allowed(matcher)
                 text = f"{before}{block.opening}SELECT name FROM {table}{close}"
                 assert _takes(matcher, vocabulary, text) is is_known, text
+
+
+def test_a_text_that_is_cut_within_a_character_is_closed(grammar: Grammar, tokenizer: PreTrainedTokenizerBase) -> None:
+    matcher, vocabulary = _matcher(grammar, tokenizer)
+    matcher.consume(vocabulary.encode_bytes(b"SELECT name FROM singer WHERE name = '\xc3"))
+    assert matcher.error is None
+    end = shortest_completion(matcher, vocabulary, most=40)
+    assert end is not None
+    matcher.consume(end)
+    assert matcher.is_accepting
