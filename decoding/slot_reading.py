@@ -18,9 +18,10 @@ from decoding.slot_cache import SlotCache
 # see, which bounds the memory of activations and masks (4 bytes a pair, and as much again where layers slide).
 READ_TOKENS = 16_384
 READ_PAIRS = 2**23
-# A step reads as many forced tokens as it has rows, or this many where it has fewer: they delay it by what they would
-# have cost in steps of their own, less the reading of the weights.
-LEAST_FORCED = 32
+# A step reads more than one token of a row up to so many tokens in all, by the kind of device. Up to there a forward
+# costs little more than the reading of the weights; beyond, a token costs what it would in a step of its own, and rows
+# that share a slot cost a copy of it.
+STEP_TOKENS = {"cpu": 8, "cuda": 256}
 
 
 class SlotReader:
@@ -57,7 +58,7 @@ class SlotReader:
         Returns:
             Each token that was read, as its row and its index in the row's ids, and the logits (M, V) at each.
         """
-        room = max(len(rows), LEAST_FORCED)
+        room = max(0, STEP_TOKENS.get(self._model.model.device.type, STEP_TOKENS["cuda"]) - len(rows))
         places: list[tuple[Row, int]] = []
         for row in rows:
             more = min(row.to_read - 1, room)

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, Lfm2Config
 from decoding.engine import Generation, Request
 from decoding.grammars.compiler import GrammarCompiler, shared_compiler
 from decoding.replay_session import ReplaySession
+from decoding.slot_reading import STEP_TOKENS
 from decoding.token_sampler import Drawn
 from decoding.transformers_engine import TransformersEngine, end_ids
 from envs.grammar import Grammar
@@ -131,7 +132,7 @@ def test_a_run_that_finds_no_room_in_a_step_is_read_in_several(
 ) -> None:
     request = Request(prompt_ids=PROMPT, max_new_tokens=30, n=4, seed=0, temperature=2.0, grammar=NAMES)
     expected = TransformersEngine(model, tokenizer).generate([request])
-    monkeypatch.setattr("decoding.slot_reading.LEAST_FORCED", 0)
+    monkeypatch.setitem(STEP_TOKENS, "cpu", 0)
     for rows in (1, 3):
         generations = TransformersEngine(model, tokenizer, max_batch_rows=rows).generate([request])
         assert [one.token_ids for one in generations] == [one.token_ids for one in expected]
