@@ -144,7 +144,11 @@ class NarrowedMatcher:
         words = self._inner.mask()
         if words is None:
             return None
-        return words & self._permitted(words)
+        permitted = words & self._permitted(words)
+        if not permitted.any():
+            self._refused = "no token is allowed by both the grammar and what narrows it"
+            return None
+        return permitted
 
     def _permitted(self, words: np.ndarray) -> np.ndarray:
         """The tokens of a mask that the narrowing lets pass."""

@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from decoding.engine import Request
 from decoding.grammars.llguidance_backend import LlguidanceBackend
 from decoding.grammars.matcher import Matcher
 from decoding.grammars.narrowed import NarrowedMatcher, narrow
 from decoding.grammars.shortest import shortest_completion
 from decoding.grammars.vocabulary import Vocabulary, shared_vocabulary
-from envs.grammar import Block, Grammar, Region
+from decoding.models import ModelConfig, load_model
+from decoding.transformers_engine import TransformersEngine
+from envs.grammar import Block, Expected, Grammar, Region
 from envs.sql.databases.database import Database
 from envs.sql.grammar import make_grammar
 
@@ -266,3 +270,38 @@ def test_a_text_that_is_cut_within_a_character_is_closed(grammar: Grammar, token
     assert end is not None
     matcher.consume(end)
     assert matcher.is_accepting
+
+
+class _AtMost:
+    """A narrowing that allows three characters and no end."""
+
+    def start(self) -> "_AtMost.Text":
+        return self.Text()
+
+    class Text:
+        def __init__(self, length: int = 0) -> None:
+            self.length = length
+
+        def advance(self, text: bytes) -> None:
+            self.length += len(text)
+
+        def copy(self) -> "_AtMost.Text":
+            return _AtMost.Text(self.length)
+
+        def allowed(self, continuations: Sequence[bytes]) -> list[bool]:
+            return [0 < len(each) <= 3 - self.length for each in continuations]
+
+        def expected(self) -> Expected:
+            return Expected()
+
+        def ending(self) -> None:
+            return None
+
+
+def test_a_dead_end_is_an_error_of_its_row_alone(tokenizer: PreTrainedTokenizerBase, tiny_model: Path) -> None:
+    grammar = Grammar(kind="lark", source="start: /[a-z]*/", narrowing=_AtMost())
+    model = load_model(ModelConfig(reference=str(tiny_model)))
+    requests = [Request(prompt_ids=[5], max_new_tokens=6, seed=1, grammar=each) for each in (grammar, None)]
+    dead, free = TransformersEngine(model, tokenizer).generate(requests)
+    assert dead.grammar_error is not None and "no token is allowed" in dead.grammar_error
+    assert free.grammar_error is None and len(free.token_ids) > 1
