@@ -1,9 +1,8 @@
-"""Compiles grammars for one tokenizer, on the caller's thread or off it, and keeps what it has compiled."""
+"""Compiles grammars for one tokenizer, on any thread, and keeps what it has compiled."""
 
 from collections import OrderedDict
 from collections.abc import Collection
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import Future
 from threading import Lock
 from weakref import WeakKeyDictionary, ref
 
@@ -81,13 +80,6 @@ class GrammarCompiler:
         if error is not None:
             raise error.with_traceback(None)
         return future.result()
-
-    def submit(self, grammar: Grammar) -> "Future[CompiledGrammar]":
-        """As ``compile``, on another thread: the caller may go on. The future cannot be cancelled, others may wait."""
-        future, is_ours = self._future(grammar)
-        if is_ours:
-            _pool().submit(self._fill, future, grammar)
-        return future
 
     def _future(self, grammar: Grammar) -> "tuple[Future[CompiledGrammar], bool]":
         """Where the compiled form will be; True: the caller is to see to it."""
@@ -171,11 +163,6 @@ def _is_narrowed(grammar: Grammar) -> bool:
 def _size(grammar: Grammar) -> int:
     """The characters of a grammar's sources."""
     return len(grammar.source) + sum(map(_size, _contents(grammar)))
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="grammars")
 
 
 _SHARED: WeakKeyDictionary[PreTrainedTokenizerBase, dict[tuple[str | int, ...], GrammarCompiler]] = WeakKeyDictionary()
