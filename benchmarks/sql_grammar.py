@@ -205,10 +205,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spider", type=Path, required=True, help="folder with train_spider.json, dev.json, database/")
     parser.add_argument(
-        "--golds", type=int, default=500, help="golds read token by token; 0 for all (default: %(default)s)"
+        "--golds", type=int, default=150, help="golds read token by token; 0 for all (default: %(default)s)"
     )
-    parser.add_argument("--random-samples", type=int, default=300, help="queries of the random writer (%(default)s)")
-    parser.add_argument("--model-samples", type=int, default=64, help="queries of the model; 0 for none (%(default)s)")
+    parser.add_argument("--random-samples", type=int, default=200, help="queries of the random writer (%(default)s)")
+    parser.add_argument("--model-samples", type=int, default=24, help="queries of the model; 0 for none (%(default)s)")
     parser.add_argument("--max-new-tokens", type=int, default=48, help="budget of a query (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     add_model_options(parser)
