@@ -31,6 +31,7 @@ from transformers import PreTrainedTokenizerBase
 from decoding.grammars.compiler import GrammarCompiler
 from decoding.grammars.lark import lark_text
 from decoding.grammars.llguidance_backend import LlguidanceBackend
+from decoding.grammars.mask_words import is_allowed
 from decoding.grammars.matcher import GrammarError, Matcher
 from decoding.grammars.vocabulary import Vocabulary, shared_vocabulary
 from decoding.models import load_tokenizer
@@ -108,7 +109,7 @@ class System:
             began = time.perf_counter()
             words = matcher.mask()
             took.append(1e6 * (time.perf_counter() - began))
-            if words is None or not words[token // 32] >> (token % 32) & 1:
+            if words is None or not is_allowed(words, token):
                 return False
             matcher.consume([token])
         return True

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from decoding.aligned.masking import log_sum
 from decoding.engine import FinishReason, Generation, Request
+from decoding.grammars.mask_words import allowed_bits
 from decoding.grammars.matcher import Matcher
 from decoding.seeds import fork_stream, sample_stream
 from envs.grammar import Grammar
@@ -161,7 +163,7 @@ class PrefixSession:
 
     def _log_p(self, ids: tuple[int, ...], temperature: float) -> np.ndarray:
         scaled = self._logits(ids).numpy().astype(np.float64) / (temperature or 1.0)
-        return scaled - _log_sum(scaled)
+        return scaled - log_sum(scaled)
 
     def _masked(self, row: _Row) -> _Masked:
         """What the row draws from now."""
@@ -169,7 +171,7 @@ class PrefixSession:
         if ids not in row.known:
             log_p = self._log_p(ids, row.request.temperature)
             masked = _mask(log_p, row.matcher)
-            log_z = _log_sum(masked)
+            log_z = log_sum(masked)
             log_q = masked - log_z
             row.known[ids] = _Masked(log_q=log_q, cumulative=np.exp(log_q).cumsum(), log_z=log_z)
         return row.known[ids]
@@ -246,16 +248,11 @@ class PrefixEngine:
         return [done[number] for number in sorted(done)]
 
 
-def _log_sum(values: np.ndarray) -> float:
-    largest = values.max()
-    return float(largest + np.log(np.exp(values - largest).sum()))
-
-
 def _mask(log_p: np.ndarray, matcher: Matcher | None) -> np.ndarray:
     words = None if matcher is None else matcher.mask()
     if words is None:
         return log_p
-    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")[: len(log_p)]
     masked = np.full(len(log_p), -np.inf)
-    masked[: len(bits)][bits == 1] = log_p[: len(bits)][bits == 1]
+    allowed = np.flatnonzero(allowed_bits(words)[: len(log_p)])
+    masked[allowed] = log_p[allowed]
     return masked

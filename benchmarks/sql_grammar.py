@@ -30,6 +30,7 @@ from decoding.chat_prompt import prompt_ids
 from decoding.engine import Request
 from decoding.grammars.compiled import CompiledGrammar
 from decoding.grammars.compiler import GrammarCompiler
+from decoding.grammars.mask_words import allowed_tokens
 from decoding.grammars.matcher import Matcher
 from decoding.grammars.narrowed import NarrowedMatcher
 from decoding.grammars.vocabulary import shared_vocabulary
@@ -56,11 +57,6 @@ def spider_tasks(home: Path, split: str) -> list[SqlTask]:
             )
         )
     return tasks
-
-
-def allowed_tokens(words: np.ndarray) -> np.ndarray:
-    """The ids in a mask."""
-    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
 
 
 class Timed:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 import torch.distributed as dist
+from accelerate import DistributedType, PartialState
 
 
 class Lockstep(Protocol):
@@ -49,3 +50,11 @@ class ProcessLockstep:
         works = torch.tensor(int(i_work), device=self._device)
         dist.all_reduce(works, op=dist.ReduceOp.MAX, group=self._group)
         return bool(works.item())
+
+
+def leave_process_group() -> None:
+    """Ends the run's own process group, if it has one: a process that leaves with its group open may be aborted by the
+    threads of the group, its work done. A group that another library has made (vLLM) is left to it."""
+    state = PartialState()
+    if state.distributed_type != DistributedType.NO:
+        state.destroy_process_group()

@@ -20,7 +20,7 @@ READ_TOKENS = 16_384
 READ_PAIRS = 2**23
 # A step reads more than one token of a row up to so many tokens in all, by the kind of device. Up to there a forward
 # costs little more than the reading of the weights; beyond, a token costs what it would in a step of its own, and rows
-# that share a slot cost a copy of it.
+# that share a slot cost a copy of it. The number for CUDA is an estimate.
 STEP_TOKENS = {"cpu": 8, "cuda": 256}
 
 

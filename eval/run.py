@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from data.registry import load_tasks, make_reader
 from decoding.decoder import require_window
+from decoding.lockstep import leave_process_group
 from decoding.models import ModelConfig, load_model, load_tokenizer, window
 from decoding.token_budget import counting_tokens
 from decoding.transformers_engine import TransformersEngine
@@ -82,8 +83,7 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_grad_enabled(False)
     try:
         run(parse(EvalConfig, arguments, description=__doc__ or ""))
-        # A process that leaves with its group open may be aborted by the threads of the group, its work done.
-        PartialState().destroy_process_group()
+        leave_process_group()
     except ConfigurationError as error:
         exit_with(error)
 

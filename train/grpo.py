@@ -17,9 +17,9 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 # TRL is handed every field of its configuration, deprecated ones at their defaults included.
 warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
-from accelerate import DistributedType, PartialState  # noqa: E402
 from transformers.utils import logging as transformers_logging  # noqa: E402
 
+from decoding.lockstep import leave_process_group  # noqa: E402
 from envs.configuration import exit_with, parse  # noqa: E402
 from envs.errors import ConfigurationError  # noqa: E402
 from train.config import RunConfig  # noqa: E402
@@ -39,11 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         parsed = parse(RunConfig, arguments, description=__doc__ or "", switches=SWITCHES)
         run(parsed, resume=parsed.flags.resume)
-        state = PartialState()
-        # A process that leaves with its group open may be aborted by the threads of the group, its work done. A group
-        # that is not the run's own is vLLM's, which ends it by itself.
-        if state.distributed_type != DistributedType.NO:
-            state.destroy_process_group()
+        leave_process_group()
     except ConfigurationError as error:
         exit_with(error)
     except TrainingStopped as error:

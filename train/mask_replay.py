@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from decoding.grammars.compiler import shared_compiler
+from decoding.grammars.mask_words import allowed_count, is_allowed
 from decoding.grammars.matcher import GrammarError, Matcher
 from decoding.rollout import GrammarSpan, Rollout
 from envs.grammar import Grammar
@@ -170,13 +171,11 @@ class _Walk:
             if words is None:
                 self.reason = self._matcher.error or "its matcher ran into a limit"
                 return True
-            if not words[token >> 5] >> (token & 31) & 1:
+            if not is_allowed(words, token):
                 self.reason = "the mask does not allow it"
                 return True
             if node.number is None:
-                # Of signed words numpy would count the bits of the absolute values.
-                is_forced = int(np.bitwise_count(words.view(np.uint32)).sum()) == 1
-                node.number = FORCED if is_forced else self._masks.number(words)
+                node.number = FORCED if allowed_count(words) == 1 else self._masks.number(words)
             node.children[token] = _Node()
         assert node.number is not None
         self.number = node.number

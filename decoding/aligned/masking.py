@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from decoding.grammars.mask_words import allowed_bits
 from decoding.grammars.matcher import Matcher
 
 
@@ -20,10 +21,9 @@ def masked_log_p(log_p: Tensor, matcher: Matcher | None) -> tuple[np.ndarray, np
     words = None if matcher is None else matcher.mask()
     if words is None:
         return values, values
-    bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")[: len(values)]
     masked = np.full(len(values), -np.inf)
     # Beyond the matcher's vocabulary nothing is allowed.
-    allowed = np.flatnonzero(bits)
+    allowed = np.flatnonzero(allowed_bits(words)[: len(values)])
     masked[allowed] = values[allowed]
     return values, masked
 

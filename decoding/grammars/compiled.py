@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from decoding.grammars.matcher import Matcher
 from decoding.grammars.validation import Validator
@@ -34,7 +35,7 @@ class CompiledGrammar:
         """A fresh matcher at the start."""
         return self.start.fork()
 
-    @property
+    @cached_property
     def endings(self) -> tuple[str, ...]:
         """What a search for a short end could not guess: the strings that end free text, the words of a Lark text."""
         return tuple(dict.fromkeys(_endings(self.grammar)))

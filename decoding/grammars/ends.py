@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from decoding.grammars.mask_words import allowed_bits
 from decoding.grammars.matcher import KnowsEnding, Matcher
 from decoding.grammars.token_order import BRACKET, LETTER, STRING_END, TokenOrder, shared_token_order
 from decoding.grammars.vocabulary import Vocabulary
@@ -169,4 +170,4 @@ class Ends:
         return words is not None and not self._order.is_wide(self._allowed(words))
 
     def _allowed(self, words: np.ndarray) -> np.ndarray:
-        return np.unpackbits(words.view(np.uint8), bitorder="little")[: self._order.size].view(bool)
+        return allowed_bits(words)[: self._order.size]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import llguidance
 import numpy as np
 
+from decoding.grammars.mask_words import allowed_tokens
 from decoding.grammars.matcher import GrammarError
 from decoding.grammars.vocabulary import Vocabulary
 
@@ -89,7 +90,7 @@ class LlguidanceMatcher:
         ahead = LlguidanceMatcher(self._matcher.deep_copy(), self._vocabulary)
         tokens: list[int] = []
         while len(tokens) < _LONGEST_WALK and (words := ahead.mask()) is not None:
-            allowed = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+            allowed = allowed_tokens(words)
             if len(allowed) != 1:
                 break
             tokens.append(int(allowed[0]))

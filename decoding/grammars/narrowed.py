@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from decoding.grammars.mask_words import allowed_tokens
 from decoding.grammars.matcher import Matcher
 from decoding.grammars.narrowed_tags import narrowed_text
 from decoding.grammars.vocabulary import Vocabulary, shared_vocabulary
@@ -164,7 +165,7 @@ class NarrowedMatcher:
             if listed is not None:
                 passed = passed | (open_words & spellings.among(listed, bool(is_spaced)))
                 open_words = open_words & ~spellings.words[is_spaced]
-        tokens = np.flatnonzero(np.unpackbits(open_words.view(np.uint8), bitorder="little")).tolist()
+        tokens = allowed_tokens(open_words).tolist()
         if tokens:
             spelled = self._spellings.texts
             ends = spellings.end_ids

@@ -3,8 +3,7 @@
 Not covered: free text, whose ways are too many; nothing is proved then.
 """
 
-import numpy as np
-
+from decoding.grammars.mask_words import allowed_tokens
 from decoding.grammars.matcher import Matcher
 from decoding.grammars.vocabulary import Vocabulary
 
@@ -31,7 +30,7 @@ def is_out_of_reach(matcher: Matcher, vocabulary: Vocabulary, most: int) -> bool
         words = place.mask()
         if words is None:
             return False  # a limit of the back end: what follows is not known
-        allowed = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little")).tolist()
+        allowed = allowed_tokens(words).tolist()
         places += len(allowed)
         if places > PLACES:
             return False

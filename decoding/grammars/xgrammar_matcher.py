@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from decoding.grammars.mask_words import allowed_count, allowed_tokens
 from decoding.grammars.vocabulary import Vocabulary
 
 # Where a grammar forces a text without end, as many tokens of it are told.
@@ -78,10 +79,10 @@ class XgrammarMatcher:
         tokens: list[int] = []
         ahead = self
         while not ahead._ends and len(tokens) < _LONGEST_WALK and (words := ahead.mask()) is not None:
-            if np.bitwise_count(words.view(np.uint32)).sum() != 1:
+            if allowed_count(words) != 1:
                 break
             ahead = ahead.fork()
-            tokens.append(int(np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))[0]))
+            tokens.append(int(allowed_tokens(words)[0]))
             ahead.consume(tokens[-1:])
         return tuple(tokens)
 
@@ -98,7 +99,7 @@ class XgrammarMatcher:
         if not self.is_accepting:
             return False
         words = self.mask()
-        return words is None or int(np.bitwise_count(words.view(np.uint32)).sum()) == len(self._end_ids)
+        return words is None or allowed_count(words) == len(self._end_ids)
 
     @property
     def error(self) -> str | None:

@@ -12,26 +12,19 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_model import widen
 
 from decoding.models import ModelConfig, load_model, load_tokenizer
 
 
-@pytest.fixture(scope="session")
-def widen() -> Callable[[Any], Any]:
-    """Returns a function that redraws a model's matrices in place: fresh ones leave every token equally probable."""
-
-    def redraw(model: Any) -> Any:
-        random = torch.Generator().manual_seed(0)
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.data = torch.randn(parameter.shape, generator=random).mul(0.2).to(parameter.dtype)
-        return model
-
-    return redraw
+@pytest.fixture(scope="session", name="widen")
+def widen_function() -> Callable[[Any], Any]:
+    """``tiny_model.widen``, for models that a test makes itself."""
+    return widen
 
 
 @pytest.fixture
-def model(tiny_model: Path, widen: Callable[[Any], Any]) -> Any:
+def model(tiny_model: Path) -> Any:
     return widen(load_model(ModelConfig(reference=str(tiny_model))))
 
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -72,8 +72,8 @@ def running(command: list[str], log: Path, **environment: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory, widen: Callable[[Any], Any]) -> Path:
-    return build_vllm_model(tmp_path_factory.mktemp("vllm_server_model"), widen)
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_vllm_model(tmp_path_factory.mktemp("vllm_server_model"))
 
 
 @pytest.fixture(scope="module")

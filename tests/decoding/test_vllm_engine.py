@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,8 +70,8 @@ class Engines:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory, widen: Callable[[Any], Any]) -> Path:
-    return build_vllm_model(tmp_path_factory.mktemp("vllm_model"), widen)
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_vllm_model(tmp_path_factory.mktemp("vllm_model"))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ Not covered: a model that has learned anything; its text is noise, which is what
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -83,6 +84,15 @@ def build_tiny_model(directory: Path) -> Path:
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     return directory
+
+
+def widen(model: Any, scale: float = 0.2) -> Any:
+    """Redraws a model's matrices in place: fresh ones leave every token equally probable."""
+    random = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.data = torch.randn(parameter.shape, generator=random).mul(scale).to(parameter.dtype)
+    return model
 
 
 def build_tagging_model(directory: Path, tags: Sequence[str]) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from tiny_model import widen
 from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -47,15 +48,6 @@ def wide_model(name: str) -> Any:
     model = widen(MODELS[name]())
     add_fused_lm_head(model, temperature=0.7, outputs=("log_probs", "entropy"))
     return model.train()
-
-
-def widen(model: Any, scale: float = 0.2) -> Any:
-    """Redraws a model's matrices in place: fresh ones leave every token equally probable."""
-    random = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            parameter.data = torch.randn(parameter.shape, generator=random) * scale
-    return model
 
 
 def tree_batch() -> Batch:

@@ -1,14 +1,12 @@
 """A random model that vLLM can run, with transformers as its reference."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tiny_model import PAD, build_tiny_tokenizer
+from tiny_model import PAD, build_tiny_tokenizer, widen
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 
-def build_vllm_model(folder: Path, widen: Callable[[Any], Any]) -> Path:
+def build_vllm_model(folder: Path) -> Path:
     """Writes a model to ``folder`` and returns that path.
 
     Its heads have 32 channels, the fewest that vLLM's kernels take; two tokens end a text; its generation settings hold

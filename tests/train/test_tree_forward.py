@@ -11,9 +11,10 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
+from tiny_model import widen
 from torch.nn.parallel import DistributedDataParallel
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-from tree_models import MODELS, VOCABULARY, Batch, row_scores, tree_batch, wide_model, widen
+from tree_models import MODELS, VOCABULARY, Batch, row_scores, tree_batch, wide_model
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import utils as trl_utilities
 
