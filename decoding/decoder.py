@@ -159,7 +159,7 @@ def judged(
     for place, (episode, path) in enumerate(zip(episodes, paths, strict=True)):
         rollout = episode.rollout(transcripts[place], verdicts[place], path)
         rollouts[episode.place] += [rollout] * (1 if copies is None else copies[place])
-    cost = Ledger(verifier_calls=len(transcripts), judge_seconds=time.perf_counter() - start)
+    cost = Ledger(judged=len(transcripts), judge_seconds=time.perf_counter() - start)
     groups = tuple(Group(task=task, rollouts=tuple(ones)) for task, ones in zip(tasks, rollouts, strict=True))
     return Decoding(groups=groups, ledger=ledger + cost)
 

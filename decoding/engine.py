@@ -33,6 +33,9 @@ class Request:
     temperature: float = 1.0
     """Logits are divided by it; 0 takes the most probable token."""
     n: int = 1
+    pauses: bool = False
+    """At its budget the first turn only pauses: a structure is left open there, for who goes on with it
+    (``Session.extend`` without tokens)."""
     sampler: "TokenSampler | None" = None
     """Draws the tokens in place of the masked distribution (aligned sampling); in-process engines alone know it."""
     seed: int | None = None
@@ -51,6 +54,18 @@ class Request:
             raise ValueError(f"{self.written} of {len(self.prompt_ids)} prompt tokens cannot belong to the turn")
         if "" in self.stops:
             raise ValueError("an empty stop string would end every generation at once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """When the parts of a turn were there, in seconds since it was asked for."""
+
+    grammar: float
+    """Its grammar was compiled (or refused); 0 without one."""
+    first_token: float
+    """Its first token was known: the time to first token, TTFT."""
+    last_token: float
+    """Its last one was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +97,8 @@ class Generation:
     what the model had written there. Their log-probability is 0, and so is their log_z."""
     dropped_log_z: float = 0.0
     """The sum of log_z over the tokens whose place they have taken: part of the weight of what was drawn."""
+    timing: Timing | None = None
+    """None from engines that do not tell."""
 
 
 class Engine(Protocol):

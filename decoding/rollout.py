@@ -68,6 +68,13 @@ class Ledger:
     generated_tokens: int = 0
     prefilled_tokens: int = 0
     verifier_calls: int = 0
+    """Of a search: states that were examined or rated. The judgement of an answer is none of them."""
+    verifier_tokens: int = 0
+    """Read by models that rated states."""
+    expansions: int = 0
+    """Of a search: children that were asked for."""
+    judged: int = 0
+    """Answers that were judged."""
     observations: int = 0
     """Turns that the environment answered."""
     generate_seconds: float = 0.0

@@ -28,10 +28,17 @@ class Session(Protocol):
         ...
 
     def extend(
-        self, row: int, token_ids: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: Grammar | None = None,
+        pauses: bool = False,
     ) -> None:
         """Appends tokens that the model did not write, and begins the row's next turn, which is held to ``grammar``
-        from its own start. Without tokens the turn before just goes on, under the grammar that it has.
+        from its own start. Without tokens the turn before just goes on, under the grammar that it has. With ``pauses``
+        a structure is left open at the turn's budget, for who goes on with it.
 
         Raises:
             ValueError: the row is in a turn.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from envs.examination import Examination
 from envs.grammar import Grammar
 from envs.layout import Tags
 from envs.task import Task
@@ -58,6 +59,10 @@ class Environment(Protocol[TaskT]):
 
     def judge(self, episodes: Sequence[tuple[TaskT, Transcript]]) -> list[Verdict]:
         """One verdict an episode, in order."""
+        ...
+
+    def examine(self, episodes: Sequence[tuple[TaskT, Transcript]]) -> list[Examination]:
+        """What can be said of each answer, in order, without its task's gold; as safe as ``judge``."""
         ...
 
 

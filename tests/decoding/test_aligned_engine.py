@@ -92,7 +92,7 @@ def test_groups_are_judged_by_their_own_tasks(decoder: AlignedDecoder, method: A
     assert [group.task.id for group in decoding.groups] == ["lamp", "fan"]
     assert [len(group.rollouts) for group in decoding.groups] == [3, 2]
     assert [len(answers.generations) for answers in decoding.aligned] == [3, 2]
-    assert decoding.ledger.verifier_calls == 5
+    assert decoding.ledger.judged == 5
     assert decoding.ledger.generated_tokens == sum(answers.model_calls for answers in decoding.aligned) > 0
     for group in decoding.groups:
         for rollout in group.rollouts:

@@ -83,7 +83,7 @@ def test_the_ledger_counts_what_was_done(decoder: SampleDecoder) -> None:
     rollouts = [rollout for group in decoding.groups for rollout in group.rollouts]
     assert decoding.ledger.generated_tokens == sum(len(rollout.completion_ids) for rollout in rollouts)
     assert decoding.ledger.prefilled_tokens == sum(len(group.rollouts[0].prompt_ids) for group in decoding.groups)
-    assert decoding.ledger.verifier_calls == 7
+    assert decoding.ledger.judged == 7
     assert decoding.ledger.generate_seconds > 0 and decoding.ledger.judge_seconds > 0
     assert (decoding.ledger + decoding.ledger).generated_tokens == 2 * decoding.ledger.generated_tokens
 

@@ -84,7 +84,7 @@ def test_the_ledger_counts_what_the_records_hold(evaluation: Evaluation) -> None
     for name, measured in evaluation.measurements.items():
         generated = sum(record.generated_tokens for record in evaluation.records if record.decoding == name)
         assert measured.ledger.generated_tokens == generated > 0
-        assert measured.ledger.verifier_calls == measured.answers
+        assert measured.ledger.judged == measured.answers
 
 
 def test_labels_divide_the_tasks_among_them(evaluation: Evaluation) -> None:

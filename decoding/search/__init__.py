@@ -1,0 +1,1 @@
+"""Decoders that search: strategies over states, which are expanded, scored and selected within a budget."""
