@@ -28,6 +28,15 @@ LAST_TOKENS = 32
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any], task: Task) -> list[int]:
     """The token ids of a task's opening messages, up to where the model begins to write.
 
+    Raises:
+        ConfigurationError: the tokenizer's chat template refuses the messages.
+    """
+    return message_ids(tokenizer, environment.prompt(task), task)
+
+
+def message_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], task: Task) -> list[int]:
+    """The token ids of messages about a task, up to where the model begins to write.
+
     Special tokens come from the chat template only. Where a message spells one, transformers' own
     ``sanitize_control_tokens`` encodes these letters as text; where it cannot (before transformers 5.22, and for models
     that write a special token by themselves), a space is put behind the first letter.
@@ -35,7 +44,6 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, environment: Environment[Any]
     Raises:
         ConfigurationError: the tokenizer's chat template refuses the messages, as some refuse a system message.
     """
-    messages = environment.prompt(task)
     spelling = special_spelling(tokenizer)
     try:
         if not any(spelling.search(message["content"]) for message in messages):

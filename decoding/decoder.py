@@ -4,7 +4,7 @@ Here: independent samples. Trees that branch where the environment answered are 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,11 +12,14 @@ from transformers import PreTrainedTokenizerBase
 
 from decoding.budgets import Budgets
 from decoding.chat_prompt import opens_reasoning, prompt_ids
+from decoding.cost_meter import CostMeter
 from decoding.engine import Engine
 from decoding.episode import Episode
 from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Group, Ledger, Rollout
+from decoding.search.strategy import Candidate
 from decoding.seeds import derived_seed, task_seeds
+from decoding.session import Session
 from decoding.token_text import encode_text, require_plain_tags
 from envs.environment import Environment, tags_of_environment
 from envs.errors import ConfigurationError
@@ -32,11 +35,38 @@ class Decoding:
     ledger: Ledger
 
 
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """One task of a stream, judged."""
+
+    place: int
+    """Of the task among those that were given."""
+    group: Group
+    cost: Ledger
+    """What was spent since the finish before; those of a stream add up to the whole."""
+    candidates: tuple[tuple[Candidate, ...], ...] | None = None
+    """What each of the group's rollouts was chosen from; None where nothing was searched."""
+
+
 class Decoder(Protocol):
     """Makes and judges the rollouts of tasks."""
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
         """``n[i]`` rollouts of ``tasks[i]``; with a ``seed`` the same ones each time, whatever the batch."""
+        ...
+
+
+class StreamingDecoder(Decoder, Protocol):
+    """A decoder that hands each task over as soon as its rollouts are there, and keeps its batch full with others."""
+
+    def stream(
+        self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None, most_rows: int | None = None
+    ) -> Iterator[Finish]:
+        """The rollouts that ``decode`` makes, task by task in the order in which they finish.
+
+        Args:
+            most_rows: a further task is begun while fewer rows than this decode; None: all are begun at once.
+        """
         ...
 
 
@@ -64,22 +94,63 @@ class SampleDecoder:
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
         """``n[i]`` rollouts of ``tasks[i]``; with a ``seed`` the same ones each time, whatever the batch."""
-        prompts = [prompt_ids(self.tokenizer, self.environment, task) for task in tasks]
         start = time.perf_counter()
-        episodes: list[Episode] = []
-        loop_options = (self.tokenizer, self.environment, self.budgets, self.rejoin_after)
-        with self.engine.session() as session, EpisodeLoop(session, *loop_options) as loop:
+        with self.engine.session() as session, self._loop(session) as loop:
+            prefilled = 0
+            episodes: list[Episode] = []
             for place, (task, count, task_seed) in enumerate(zip(tasks, n, task_seeds(tasks, seed), strict=True)):
-                unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, prompts[place])
-                for part in masked_parts(count, self.masked_share, task_seed):
-                    said = replace(unsaid, is_masked=part.is_masked)
-                    episodes += loop.begin(said, n=part.count, temperature=self.temperature, seed=part.seed)
+                prompt = prompt_ids(self.tokenizer, self.environment, task)
+                prefilled += len(prompt)
+                episodes += self._begin(loop, task, place, prompt, count, task_seed)
             for episode, answer in loop.events():
                 if answer is not None:
                     loop.go_on(episode, answer.token_ids)
-        ledger = loop.ledger(prefilled=sum(map(len, prompts)), started=start)
+        ledger = loop.ledger(prefilled=prefilled, started=start)
         paths = [(Branch(node=number, start=0),) for count in n for number in range(count)]
         return judged(tasks, episodes, paths, self.environment, self.tokenizer, ledger)
+
+    def stream(
+        self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None, most_rows: int | None = None
+    ) -> Iterator[Finish]:
+        """The rollouts that ``decode`` makes, task by task in the order in which they finish.
+
+        Args:
+            most_rows: a further task is begun while fewer rows than this decode; None: all are begun at once.
+        """
+        waiting = list(zip(range(len(tasks)), tasks, n, task_seeds(tasks, seed), strict=True))[::-1]
+        begun: dict[int, list[Episode]] = {}
+        with self.engine.session() as session, self._loop(session) as loop:
+            meter = CostMeter(loop)
+            while waiting or begun:
+                with meter.generating():
+                    while waiting and (most_rows is None or sum(map(len, begun.values())) < most_rows):
+                        place, task, count, task_seed = waiting.pop()
+                        prompt = prompt_ids(self.tokenizer, self.environment, task)
+                        meter.add(Ledger(prefilled_tokens=len(prompt)))
+                        begun[place] = self._begin(loop, task, 0, prompt, count, task_seed)
+                    for episode, answer in loop.advance():
+                        if answer is not None:
+                            loop.go_on(episode, answer.token_ids)
+                for place in [place for place, ones in begun.items() if all(one.finish for one in ones)]:
+                    episodes = begun.pop(place)
+                    paths = [(Branch(node=number, start=0),) for number in range(len(episodes))]
+                    decoding = judged([tasks[place]], episodes, paths, self.environment, self.tokenizer, Ledger())
+                    meter.add(decoding.ledger)
+                    yield Finish(place=place, group=decoding.groups[0], cost=meter.since())
+
+    def _loop(self, session: Session) -> EpisodeLoop:
+        return EpisodeLoop(session, self.tokenizer, self.environment, self.budgets, self.rejoin_after)
+
+    def _begin(
+        self, loop: EpisodeLoop, task: Task, place: int, prompt: Sequence[int], count: int, seed: int
+    ) -> list[Episode]:
+        """The episodes of one task, those under its grammar first."""
+        unsaid = unsaid_episode(self.tokenizer, self.environment, task, place, prompt)
+        episodes = []
+        for part in masked_parts(count, self.masked_share, seed):
+            said = replace(unsaid, is_masked=part.is_masked)
+            episodes += loop.begin(said, n=part.count, temperature=self.temperature, seed=part.seed)
+        return episodes
 
 
 def unsaid_episode(

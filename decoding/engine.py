@@ -5,7 +5,7 @@ sample from another distribution than the one whose gradient is taken.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from envs.grammar import Grammar
@@ -97,7 +97,7 @@ class Generation:
     what the model had written there. Their log-probability is 0, and so is their log_z."""
     dropped_log_z: float = 0.0
     """The sum of log_z over the tokens whose place they have taken: part of the weight of what was drawn."""
-    timing: Timing | None = None
+    timing: Timing | None = field(default=None, compare=False)
     """None from engines that do not tell."""
 
 

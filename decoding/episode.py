@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
-from decoding.engine import FinishReason, Generation
+from decoding.engine import FinishReason, Generation, Timing
 from decoding.rollout import GrammarSpan, Rollout
 from decoding.token_text import segment_texts
 from envs.grammar import Grammar
@@ -67,6 +67,8 @@ class Episode:
     grammar_error: str | None = None
     grammar_lenient: str | None = None
     is_sentence: bool | None = None
+    timing: Timing | None = None
+    """Of the first turn."""
     texts: list[tuple[int, str]] = field(default_factory=list)
     """Of each stretch that the environment was told of: how long it was then, and its text."""
 
@@ -80,8 +82,15 @@ class Episode:
         """Tokens that the model has written since the environment last spoke."""
         return len(self.stretches[-1].token_ids) if self.stretches and self.stretches[-1].by_model else 0
 
+    @property
+    def written(self) -> int:
+        """Tokens by the model so far, or in its place."""
+        return sum(len(stretch.token_ids) for stretch in self.stretches if stretch.by_model)
+
     def add_generation(self, generation: Generation) -> None:
         """Appends what the model wrote; what follows another stretch of its own continues it."""
+        if not self.stretches:
+            self.timing = generation.timing
         log_z = None if generation.log_z is None else list(generation.log_z)
         self.grammar_error = self.grammar_error or generation.grammar_error
         self.grammar_lenient = self.grammar_lenient or generation.grammar_lenient
@@ -130,8 +139,15 @@ class Episode:
             grammar_error=self.grammar_error,
             grammar_lenient=self.grammar_lenient,
             is_sentence=self.is_sentence,
+            timing=self.timing,
             texts=list(self.texts),
         )
+
+    def snapshot(self) -> "Episode":
+        """What was said up to now, whatever is said later."""
+        copy = self.fork(self.row)
+        copy.finish, copy.is_truncated = self.finish, self.is_truncated
+        return copy
 
     def question(self, tokenizer: PreTrainedTokenizerBase) -> Transcript:
         """What was said so far, for the environment to answer.
@@ -160,7 +176,7 @@ class Episode:
             ),
             is_truncated=self.is_truncated,
             begins_in_reasoning=self.begins_in_reasoning,
-            tokens=sum(len(stretch.token_ids) for stretch in self.stretches if stretch.by_model),
+            tokens=self.written,
         )
 
     def rollout(self, transcript: Transcript, verdict: Verdict, branches: tuple[Branch, ...]) -> Rollout:
@@ -182,6 +198,7 @@ class Episode:
             grammar_error=self.grammar_error,
             grammar_lenient=self.grammar_lenient,
             is_sentence=self.is_sentence,
+            timing=self.timing,
         )
 
     def _spans(self) -> Iterator[GrammarSpan]:

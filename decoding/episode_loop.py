@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
@@ -20,27 +20,33 @@ from decoding.engine import FinishReason, Generation, Request
 from decoding.episode import Episode
 from decoding.rollout import Ledger
 from decoding.session import Session
+from decoding.steps import WHOLE_ANSWERS, Steps
 from decoding.token_text import encode_text
 from envs.environment import Environment
 from envs.grammar import Grammar
 from envs.task import Task
 from envs.transcript import Observation, Transcript
 
+LONGEST_PIECE = 16
+"""Characters that one token may write after a delimiter, as far as they are looked for."""
 THREADS = 16
 """Environments are asked in so many threads; they wait for processes or compute for microseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the environment answered to a turn."""
+    """What the environment answered to a turn; or nothing, where the turn only paused."""
 
-    token_ids: tuple[int, ...]
-    digest: str | None
+    token_ids: tuple[int, ...] = ()
+    digest: str | None = None
     """Of its ``Observation``."""
+    text: str = ""
+    pause: Literal["delimiter", "limit"] | None = None
+    """Why the turn paused: a step has ended, or what it was allowed to write for now. None: it was answered."""
 
 
 Event = tuple[Episode, Answer | None]
-"""An episode that ended (None), or whose turn was answered."""
+"""An episode that ended (None), or whose turn was answered or paused."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,6 +68,7 @@ class EpisodeLoop:
         environment: Environment[Any],
         budgets: Budgets,
         rejoin_after: int | None,
+        steps: Steps = WHOLE_ANSWERS,
     ) -> None:
         """
         Args:
@@ -71,12 +78,15 @@ class EpisodeLoop:
             budgets: of an episode and of a turn.
             rejoin_after: decode steps after which a row that asked the environment comes back; None: once its answer is
                 there.
+            steps: turns pause at their delimiters.
         """
         self._session = session
         self._tokenizer = tokenizer
         self._environment = environment
         self._budgets = budgets
         self._rejoin_after = rejoin_after
+        self._delimiters = steps.delimiters
+        self._limits: dict[int, int] = {}  # row -> tokens of the model at which its turn pauses
         self._episodes: dict[int, Episode] = {}
         self._asked: list[_Question] = []
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="environment") if environment.stops else None
@@ -86,32 +96,54 @@ class EpisodeLoop:
         self._generated_tokens = 0
         self._wait_seconds = 0.0
 
-    def begin(self, unsaid: Episode, *, n: int, temperature: float, seed: int) -> list[Episode]:
-        """Opens ``n`` episodes that begin as ``unsaid``, in which nothing has been said."""
+    def begin(
+        self, unsaid: Episode, *, n: int, temperature: float, seed: int, most: int | None = None
+    ) -> list[Episode]:
+        """Opens ``n`` episodes that begin as ``unsaid``, in which nothing has been said.
+
+        Args:
+            most: tokens after which they pause; None: the budgets' alone.
+        """
         grammar = self._grammar(unsaid)
+        left = self._budgets.turn(0)
         request = Request(
             prompt_ids=unsaid.prompt_ids,
-            max_new_tokens=self._budgets.turn(0),
-            stops=self._environment.stops,
+            max_new_tokens=left if most is None else min(left, most),
+            stops=(*self._environment.stops, *self._delimiters),
             grammar=grammar,
             temperature=temperature,
             n=n,
+            pauses=most is not None and most < left,
             seed=seed,
         )
         episodes = [unsaid.fork(row) for row in self._session.open(request)]
         self._episodes.update((episode.row, episode) for episode in episodes)
         for episode in episodes:
+            if request.pauses:
+                self._limits[episode.row] = request.max_new_tokens
             self._note_lack(episode, grammar, "task")
         return episodes
 
-    def go_on(self, episode: Episode, observation_ids: Sequence[int]) -> None:
-        """Begins the next turn of an episode, after what the environment answered."""
-        episode.add_observation(observation_ids)
-        self._observed_tokens += len(observation_ids)
-        left = self._budgets.turn(episode.length)
-        grammar = self._grammar(episode)
-        self._note_lack(episode, grammar, "turn")
-        self._session.extend(episode.row, observation_ids, max_new_tokens=left, grammar=grammar)
+    def go_on(self, episode: Episode, observation_ids: Sequence[int], *, most: int | None = None) -> None:
+        """Begins the next turn of an episode, after what the environment answered; or, after a pause, goes on with it.
+
+        Args:
+            episode: between two turns, or paused.
+            observation_ids: what the environment answered; empty after a pause.
+            most: tokens after which it pauses; None: the budgets' alone.
+        """
+        grammar = None
+        if observation_ids:
+            episode.add_observation(observation_ids)
+            self._observed_tokens += len(observation_ids)
+            grammar = self._grammar(episode)
+            self._note_lack(episode, grammar, "turn")
+        self._extend(episode, observation_ids, grammar, most)
+
+    def cut(self, episode: Episode) -> None:
+        """Ends an episode between two turns, or where it paused, as a budget does."""
+        episode.end("length")
+        self.drop(episode)
 
     def fork(self, episode: Episode, *, seed: int | None) -> Episode:
         """A copy of an episode that is between two turns."""
@@ -122,17 +154,25 @@ class EpisodeLoop:
     def drop(self, episode: Episode) -> None:
         """Forgets an episode that is between two turns."""
         self._session.close(episode.row)
+        self._limits.pop(episode.row, None)
         del self._episodes[episode.row]
 
     def events(self) -> Iterator[Event]:
         """What happens, until no episode goes on: it is for the caller to let answered ones ``go_on``, or to ``drop``
         them. Ended ones are dropped by themselves."""
-        while not self._session.is_idle or self._asked:
-            for row, generation in self._session.step():
-                yield from self._turn_ended(self._episodes[row], generation)
-            self._steps += 1
-            for question in self._due():
-                yield from self._answered(question)
+        while not self.is_idle:
+            yield from self.advance()
+
+    @property
+    def is_idle(self) -> bool:
+        """No episode is in a turn, or waits for the environment."""
+        return self._session.is_idle and not self._asked
+
+    def advance(self) -> list[Event]:
+        """One step of all rows, and what has happened with it."""
+        events = [event for row, generation in self._session.step() for event in self._turn_ended(row, generation)]
+        self._steps += 1
+        return events + [event for question in self._due() for event in self._answered(question)]
 
     def ledger(self, *, prefilled: int, started: float) -> Ledger:
         """What the loop has cost.
@@ -160,16 +200,35 @@ class EpisodeLoop:
         if episode.is_masked and grammar is None and episode.grammar_error is None:
             episode.grammar_error = f"environment '{self._environment.name}' has no grammar for this {of}"
 
-    def _turn_ended(self, episode: Episode, generation: Generation) -> Iterator[Event]:
+    def _extend(self, episode: Episode, token_ids: Sequence[int], grammar: Grammar | None, most: int | None) -> None:
+        left = self._budgets.turn(episode.length, episode.turn_length)
+        self._limits.pop(episode.row, None)
+        pauses = most is not None and most < left
+        if most is not None and pauses:
+            left = most
+            self._limits[episode.row] = episode.written + most
+        self._session.extend(episode.row, token_ids, max_new_tokens=left, grammar=grammar, pauses=pauses)
+
+    def _turn_ended(self, row: int, generation: Generation) -> list[Event]:
+        episode = self._episodes[row]
         episode.add_generation(generation)
         self._generated_tokens += len(generation.token_ids)
+        if generation.finish == "length" and row in self._limits:
+            return [(episode, Answer(pause="limit"))]
         if generation.finish != "stop":
-            yield from self._end(episode, generation.finish)
-            return
-        assert self._threads is not None
+            return [self._end(episode, generation.finish)]
+        if self._threads is None:
+            return [self._pause(episode)]
         transcript = episode.question(self._tokenizer)
         answer = self._threads.submit(self._observe, episode.task, transcript)
         self._asked.append(_Question(episode=episode, answer=answer, step=self._steps))
+        return []
+
+    def _pause(self, episode: Episode) -> Event:
+        """A step has ended; where no token is left, the episode too."""
+        if self._budgets.turn(episode.length, episode.turn_length) < 1:
+            return self._end(episode, "length")
+        return episode, Answer(pause="delimiter")
 
     def _due(self) -> list[_Question]:
         """The questions whose rows come back now, in the order in which they were asked. Waits where it must."""
@@ -201,30 +260,40 @@ class EpisodeLoop:
             error.add_note(f"the environment '{self._environment.name}' was asked about a turn of task '{task.id}'")
             raise
 
-    def _answered(self, question: _Question) -> Iterator[Event]:
+    def _answered(self, question: _Question) -> list[Event]:
         episode = question.episode
         observation = question.answer.result()
         if observation is None:
-            left = self._budgets.turn(episode.length, episode.turn_length)
-            if left < 1:
-                yield from self._end(episode, "length")
-            else:
-                self._session.extend(episode.row, (), max_new_tokens=left)
-        elif observation.ends_episode:
-            yield from self._end(episode, "stop")
-        else:
-            ids = tuple(encode_text(self._tokenizer, observation.text))
-            # An observation without room for a token after it would end the completion with text that nobody reads.
-            if self._budgets.turn(episode.length + len(ids)) < 1:
-                yield from self._end(episode, "length")
-            else:
-                self._observations += 1
-                yield episode, Answer(token_ids=ids, digest=observation.digest)
+            if self._ends_step(episode):
+                return [self._pause(episode)]
+            if self._budgets.turn(episode.length, episode.turn_length) < 1:
+                return [self._end(episode, "length")]
+            limit = self._limits.get(episode.row)
+            if limit is not None and limit <= episode.written:
+                return [(episode, Answer(pause="limit"))]
+            self._extend(episode, (), None, None if limit is None else limit - episode.written)
+            return []
+        if observation.ends_episode:
+            return [self._end(episode, "stop")]
+        ids = tuple(encode_text(self._tokenizer, observation.text))
+        # An observation without room for a token after it would end the completion with text that nobody reads.
+        if self._budgets.turn(episode.length + len(ids)) < 1:
+            return [self._end(episode, "length")]
+        self._observations += 1
+        return [(episode, Answer(token_ids=ids, digest=observation.digest, text=observation.text))]
 
-    def _end(self, episode: Episode, finish: FinishReason) -> Iterator[Event]:
+    def _ends_step(self, episode: Episode) -> bool:
+        """Whether a turn has stopped at a delimiter; one in its last words may stand a little before the end."""
+        if not self._delimiters:
+            return False
+        text = episode.question(self._tokenizer).segments[-1].text
+        tail = max(map(len, self._delimiters)) + LONGEST_PIECE
+        return any(delimiter in text[-tail:] for delimiter in self._delimiters)
+
+    def _end(self, episode: Episode, finish: FinishReason) -> Event:
         episode.end(finish)
         self.drop(episode)
-        yield episode, None
+        return episode, None
 
     def __enter__(self) -> "EpisodeLoop":
         return self

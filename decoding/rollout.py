@@ -1,9 +1,9 @@
 """The token-level record of one episode, and of all episodes of a task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
-from decoding.engine import FinishReason
+from decoding.engine import FinishReason, Timing
 from envs.grammar import Grammar
 from envs.task import Task
 from envs.transcript import Transcript
@@ -51,6 +51,8 @@ class Rollout:
     """What of the grammar the masks did not hold the text to; None: they held it to all of it."""
     is_sentence: bool | None = None
     """Whether the text was found to be a sentence afterwards, where masks alone do not say so."""
+    timing: Timing | None = field(default=None, compare=False)
+    """Of the first turn; None from engines that do not tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,9 @@ class Ledger:
     wait_seconds: float = 0.0
     """Of these, spent waiting for the environment with nothing to decode meanwhile, or before a fixed rejoin."""
     judge_seconds: float = 0.0
+
+    def __sub__(self, other: "Ledger") -> "Ledger":
+        return Ledger(**{item.name: getattr(self, item.name) - getattr(other, item.name) for item in fields(self)})
 
     def __add__(self, other: "Ledger") -> "Ledger":
         return Ledger(**{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)})

@@ -5,7 +5,7 @@ turn's grammar knows of it.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from decoding.aligned.config import AlignedAnswers, AlignedSampling
 from decoding.aligned.sample import sample
 from decoding.budgets import Budgets
 from decoding.chat_prompt import prompt_ids
-from decoding.decoder import Decoding, judged, unsaid_episode
+from decoding.decoder import Decoding, Finish, judged, unsaid_episode
 from decoding.engine import Engine, Generation, Request
 from decoding.episode import Episode
 from decoding.rollout import Ledger
@@ -69,9 +69,12 @@ class AlignedDecoder:
         Raises:
             ConfigurationError: the engine cannot do what the method needs.
         """
+        return self._decode(tasks, n, task_seeds(tasks, seed))
+
+    def _decode(self, tasks: Sequence[Task], n: Sequence[int], seeds: Sequence[int]) -> AlignedDecoding:
         start = time.perf_counter()
         unsaid, requests = [], []
-        for place, (task, count, task_seed) in enumerate(zip(tasks, n, task_seeds(tasks, seed), strict=True)):
+        for place, (task, count, task_seed) in enumerate(zip(tasks, n, seeds, strict=True)):
             if count > 0:
                 unsaid.append(self._unsaid(task, place))
                 requests.append(self._request(unsaid[-1], count, task_seed))
@@ -89,6 +92,26 @@ class AlignedDecoder:
         paths = [(Branch(node=number, start=0),) for count in n for number in range(count)]
         decoding = judged(tasks, episodes, paths, self.environment, self.tokenizer, ledger)
         return AlignedDecoding(groups=decoding.groups, ledger=decoding.ledger, aligned=tuple(answers))
+
+    def stream(
+        self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None, most_rows: int | None = None
+    ) -> Iterator[Finish]:
+        """The rollouts that ``decode`` makes, a batch of tasks after the other: their texts are weighed together.
+
+        Args:
+            most_rows: answers of a batch, about; None: all are one batch.
+        """
+        begin = 0
+        seeds = task_seeds(tasks, seed)
+        while begin < len(tasks):
+            end = begin + 1
+            while end < len(tasks) and (most_rows is None or sum(n[begin : end + 1]) <= most_rows):
+                end += 1
+            decoding = self._decode(tasks[begin:end], n[begin:end], seeds[begin:end])
+            for place, group in enumerate(decoding.groups, begin):
+                # Their cost cannot be told apart: the first task of a batch has it all.
+                yield Finish(place=place, group=group, cost=decoding.ledger if place == begin else Ledger())
+            begin = end
 
     def _unsaid(self, task: Task, place: int) -> Episode:
         prompt = prompt_ids(self.tokenizer, self.environment, task)

@@ -6,34 +6,9 @@ from typing import Any, Protocol
 
 from decoding.search.plan import Plan
 from decoding.search.state import State
+from decoding.steps import Steps
 from envs.environment import Environment
-from envs.errors import ConfigurationError
 from envs.task import Task
-
-
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """Where an expansion ``until="step"`` pauses, beside the environment's own answers and the end.
-
-    Raises:
-        ConfigurationError: a delimiter is empty, or a step has no token.
-    """
-
-    delimiters: tuple[str, ...] = ("\n",)
-    """A step ends with the token that completes one of them."""
-    max_tokens: int | None = None
-    """Most tokens of a step; None: as many as it takes."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "delimiters", tuple(self.delimiters))
-        if "" in self.delimiters or not all(isinstance(text, str) for text in self.delimiters):
-            raise ConfigurationError(f"steps.delimiters are {self.delimiters!r}; expected strings that are not empty")
-        if self.max_tokens is not None and (not isinstance(self.max_tokens, int) or self.max_tokens < 1):
-            raise ConfigurationError(f"steps.max_tokens is {self.max_tokens!r}; expected an integer from 1, or null")
-
-
-WHOLE_ANSWERS = Steps(delimiters=())
-"""For strategies that never expand by steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
