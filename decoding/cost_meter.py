@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Ledger
@@ -36,7 +37,7 @@ class CostMeter:
 
     def since(self) -> Ledger:
         """What was spent since this was last asked for."""
-        started = time.perf_counter() - self._generating
-        total = self._loop.ledger(prefilled=0, started=started) + self._besides
+        of_loop = self._loop.ledger(prefilled=0, started=0.0)
+        total = replace(of_loop, generate_seconds=self._generating) + self._besides
         cost, self._told = total - self._told, total
         return cost

@@ -217,7 +217,7 @@ class EpisodeLoop:
             return [(episode, Answer(pause="limit"))]
         if generation.finish != "stop":
             return [self._end(episode, generation.finish)]
-        if self._threads is None:
+        if self._threads is None or not self._stopped_at(episode, self._environment.stops):
             return [self._pause(episode)]
         transcript = episode.question(self._tokenizer)
         answer = self._threads.submit(self._observe, episode.task, transcript)
@@ -264,7 +264,7 @@ class EpisodeLoop:
         episode = question.episode
         observation = question.answer.result()
         if observation is None:
-            if self._ends_step(episode):
+            if self._delimiters and self._stopped_at(episode, self._delimiters):
                 return [self._pause(episode)]
             if self._budgets.turn(episode.length, episode.turn_length) < 1:
                 return [self._end(episode, "length")]
@@ -282,13 +282,13 @@ class EpisodeLoop:
         self._observations += 1
         return [(episode, Answer(token_ids=ids, digest=observation.digest, text=observation.text))]
 
-    def _ends_step(self, episode: Episode) -> bool:
-        """Whether a turn has stopped at a delimiter; one in its last words may stand a little before the end."""
+    def _stopped_at(self, episode: Episode, stops: Sequence[str]) -> bool:
+        """Whether one of ``stops`` has ended a turn that some stop string has."""
         if not self._delimiters:
-            return False
+            return True  # the environment's are the only ones
         text = episode.question(self._tokenizer).segments[-1].text
-        tail = max(map(len, self._delimiters)) + LONGEST_PIECE
-        return any(delimiter in text[-tail:] for delimiter in self._delimiters)
+        # The token that completes a stop may write a little more.
+        return any(stop in text[-(len(stop) + LONGEST_PIECE) :] for stop in stops)
 
     def _end(self, episode: Episode, finish: FinishReason) -> Event:
         episode.end(finish)

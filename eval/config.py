@@ -7,15 +7,18 @@ from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
-from data.registry import DataConfig
 from decoding.aligned.config import AlignedSampling
 from decoding.aligned.decoder import AlignedDecoder, require_aligned
 from decoding.budgets import Budgets
-from decoding.decoder import Decoder, SampleDecoder
+from decoding.decoder import SampleDecoder, StreamingDecoder
 from decoding.engine import Engine
+from decoding.search.account import SearchBudget
+from decoding.search.decoder import SearchDecoder
+from decoding.search.diverse_beam import BeamGroups
+from decoding.search.diverse_beam_decoder import DiverseBeamDecoder
+from decoding.search.registry import SearchConfig, make_strategy
 from envs.environment import Environment
 from envs.errors import ConfigurationError
-from envs.registry import EnvironmentConfig
 from rewards.registry import component
 
 
@@ -32,14 +35,29 @@ class DecodingConfig:
     (docs/grammars.md). Needs ``grammar``."""
     alignment: AlignedSampling = field(default_factory=AlignedSampling)
     """How they are drawn."""
+    search: SearchConfig | None = None
+    """Searches for each answer (docs/evaluation.md); null: answers are sampled."""
+    budget: SearchBudget = field(default_factory=SearchBudget)
+    """What the search for one answer may cost."""
+    beams: BeamGroups | None = None
+    """Beam search over tokens, diverse with more groups than one: no draw, and no temperature."""
+    select: Literal["best", "vote"] = "best"
+    """Which of the beams is the answer: the most probable one, or one whose meaning most of them share."""
     samples: int = 1
-    """Answers per task."""
+    """Answers per task; of a search, so many searches."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf:
             raise ConfigurationError(f"a decoding's temperature must be 0 or more, got {self.temperature}")
         if self.samples < 1:
             raise ConfigurationError(f"a decoding's samples must be at least 1, got {self.samples}")
+        ways = {"aligned": self.aligned, "search": self.search is not None, "beams": self.beams is not None}
+        if len(chosen := [name for name, is_chosen in ways.items() if is_chosen]) > 1:
+            raise ConfigurationError(f"a decoding has {' and '.join(chosen)}; expected one of them")
+        if self.search is None and self.budget != SearchBudget():
+            raise ConfigurationError("a decoding's budget is that of a search; add search, or leave it out")
+        if self.search is not None:
+            make_strategy(self.search)
         if self.aligned and not self.grammar:
             raise ConfigurationError("a decoding's aligned sampling is under a grammar; add grammar: true")
         if self.alignment.method == "awrs":
@@ -54,12 +72,41 @@ class DecodingConfig:
         tokenizer: PreTrainedTokenizerBase,
         environment: Environment[Any],
         heldout: "HeldoutConfig",
-    ) -> Decoder:
+        *,
+        window: int | None = None,
+    ) -> StreamingDecoder:
         """What decodes so.
 
+        Args:
+            window: of the model, in tokens, for searches whose prompts grow; None: there is no limit to them.
+
         Raises:
-            ConfigurationError: the environment cannot be decoded so.
+            ConfigurationError: the environment or the engine cannot be decoded so.
         """
+        if self.search is not None:
+            return SearchDecoder(
+                engine=engine,
+                tokenizer=tokenizer,
+                environment=environment,
+                budgets=heldout.budgets,
+                strategy=make_strategy(self.search),
+                budget=self.budget,
+                temperature=self.temperature,
+                is_masked=self.grammar,
+                rejoin_after=heldout.rejoin_after,
+                window=window,
+            )
+        if self.beams is not None:
+            return DiverseBeamDecoder(
+                engine=engine,  # type: ignore[arg-type]  # which it checks
+                tokenizer=tokenizer,
+                environment=environment,
+                budgets=heldout.budgets,
+                groups=self.beams,
+                grammar=self.grammar,
+                select=self.select,
+                max_batch_rows=heldout.max_batch_rows,
+            )
         if self.aligned:
             return AlignedDecoder(
                 engine=engine,
@@ -125,7 +172,7 @@ class HeldoutConfig:
         """Checks that the environment can be measured so.
 
         Raises:
-            ConfigurationError: it has no such metric, no room for its steps, or no answers that can be aligned.
+            ConfigurationError: it has no such metric, no room for its steps, or no answers that can be decoded so.
         """
         for metric in self.metrics:
             component(environment, metric)
@@ -133,31 +180,10 @@ class HeldoutConfig:
         for decoding in self.decodings.values():
             if decoding.aligned:
                 require_aligned(environment, temperature=decoding.temperature)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalConfig:
-    """One evaluation of one model."""
-
-    model: str
-    """A run's directory, a model directory, a hub id, or package://NAME/FILE.gguf."""
-    name: str
-    """The report is written to OUTPUT/NAME."""
-    environment: EnvironmentConfig
-    """Which kind of task."""
-    data: DataConfig
-    """Which dataset; its held-out split is measured."""
-    heldout: HeldoutConfig
-    """What is measured."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the weights."""
-    chat_template_options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    """Variables of the chat template (``{enable_thinking: false}``); a trained run has its own in the template."""
-    output: str = "runs"
-    """Directory of all runs."""
-
-    def __post_init__(self) -> None:
-        require_directory_name(self.name)
+            if decoding.search is not None:
+                make_strategy(decoding.search).steps(environment)
+            if decoding.beams is not None:
+                require_one_turn(environment)
 
 
 def require_directory_name(name: str) -> None:

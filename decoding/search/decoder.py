@@ -57,8 +57,8 @@ class SearchDecoder:
         object.__setattr__(self, "_steps", self.strategy.steps(self.environment))
 
     def decode(self, tasks: Sequence[Task], *, n: Sequence[int], seed: int | None = None) -> Decoding:
-        """``n[i]`` rollouts of ``tasks[i]``, each found by a search of its own; with a ``seed`` the same ones each time,
-        whatever the batch."""
+        """``n[i]`` rollouts of ``tasks[i]``, each found by a search of its own; with a ``seed`` the same ones each
+        time, whatever the batch."""
         finishes = sorted(self.stream(tasks, n=n, seed=seed), key=lambda finish: finish.place)
         ledger = sum((finish.cost for finish in finishes), Ledger())
         return Decoding(groups=tuple(finish.group for finish in finishes), ledger=ledger)
@@ -79,9 +79,12 @@ class SearchDecoder:
             while waiting or running:
                 with meter.generating():
                     while waiting and (most_rows is None or driver.rows < most_rows):
-                        place, task, count, task_seed = waiting.pop()
-                        running[place] = self._searches(task, count, task_seed)
-                        driver.settle(running[place])
+                        begun = []
+                        for _ in range(self._room(len(waiting), running, driver, most_rows)):
+                            place, task, count, task_seed = waiting.pop()
+                            running[place] = self._searches(task, count, task_seed)
+                            begun += running[place]
+                        driver.settle(begun)
                     searches = [search for ones in running.values() for search in ones]
                     driver.advance(searches)
                     driver.settle(searches)
@@ -103,6 +106,15 @@ class SearchDecoder:
             is_masked=self.is_masked,
             room=None if self.window is None else self.window - self.budgets.max_new_tokens,
         )
+
+    @staticmethod
+    def _room(waiting: int, running: dict[int, list[Search]], driver: Driver, most_rows: int | None) -> int:
+        """How many tasks are begun together, by the rows that those before them have: what they wish for first is
+        granted to all at once."""
+        if most_rows is None:
+            return waiting
+        widest = max((sum(len(search.growing) for search in ones) for ones in running.values()), default=0)
+        return 1 if not widest else min(waiting, max(1, (most_rows - driver.rows) // widest))
 
     def _searches(self, task: Task, count: int, seed: int) -> list[Search]:
         searches = []

@@ -14,6 +14,7 @@ from typing import Any
 from decoding.engine import Generation, Request
 from decoding.replay_session import ReplaySession
 from decoding.token_text import encode_text
+from envs.examination import Examination
 from envs.grammar import Grammar
 from envs.layout import Tags
 from envs.task import Task
@@ -70,6 +71,20 @@ class Echo:
             for _, text in episodes
         ]
 
+    def examine(self, episodes: Sequence[tuple[Task, Transcript]]) -> list[Examination]:
+        """An answer means what stands in it, and says of itself whether it is ``bad``."""
+        return [self._examination(text.model_text) for _, text in episodes]
+
+    @staticmethod
+    def _examination(text: str) -> Examination:
+        _, opening, said = text.rpartition("<answer>")
+        if not opening:
+            return Examination(error="empty", message="there is no answer yet")
+        answer = said.partition(ANSWER)[0]
+        if "bad" in answer:
+            return Examination(answer=answer, digest=answer, error="bad", message=f"{answer} is bad")
+        return Examination(answer=answer, digest=answer, is_valid=True, message=f"{answer} is fine")
+
 
 @dataclass(kw_only=True)
 class ScriptedEngine:
@@ -85,16 +100,22 @@ class ScriptedEngine:
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         self.requests += requests
-        return [self._generation(request) for request in requests]
+        return [self._generation(request, sample) for request in requests for sample in range(request.n)]
 
-    def _generation(self, request: Request) -> Generation:
+    def _generation(self, request: Request, sample: int) -> Generation:
         said = self.tokenizer.decode(request.prompt_ids, skip_special_tokens=True).rpartition(self.prompt)[2]
-        ids = [*encode_text(self.tokenizer, self.script(said, Random(request.seed))), self.tokenizer.eos_token_id]
+        ids = [
+            *encode_text(
+                self.tokenizer, self.script(said, Random(request.seed if sample == 0 else f"{request.seed}:{sample}"))
+            ),
+            self.tokenizer.eos_token_id,
+        ]
+        before = self.tokenizer.decode(request.prompt_ids[len(request.prompt_ids) - request.written :])
         for count in range(1, len(ids) + 1):
-            text = self.tokenizer.decode(ids[:count])
+            text = before + self.tokenizer.decode(ids[:count])
             if ids[count - 1] == self.tokenizer.eos_token_id:
                 return self._made(ids[:count], "eos")
-            if any(stop in text for stop in request.stops):
+            if any(text.count(stop) > before.count(stop) for stop in request.stops):
                 return self._made(ids[:count], "stop")
             if count == request.max_new_tokens:
                 return self._made(ids[:count], "length")
