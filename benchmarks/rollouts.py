@@ -41,6 +41,7 @@ from decoding.models import ModelConfig, load_model
 from decoding.transformers_engine import TransformersEngine
 from envs.configuration import exit_with
 from envs.errors import ConfigurationError
+from envs.examination import Examination
 from envs.grammar import Grammar
 from envs.sql.observation import find
 from envs.sql.task import SqlTask
@@ -112,6 +113,9 @@ class Steps:
 
     def judge(self, episodes: Sequence[tuple[SqlTask, Transcript]]) -> list[Verdict]:
         return [Verdict(is_truncated=transcript.is_truncated) for _, transcript in episodes]
+
+    def examine(self, episodes: Sequence[tuple[SqlTask, Transcript]]) -> list[Examination]:
+        return [Examination() for _ in episodes]
 
 
 def run_trl(options: argparse.Namespace, turns: peer_trl.Turns) -> None:

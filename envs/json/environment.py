@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from envs.errors import ConfigurationError
+from envs.examination import Examination
 from envs.grammar import Grammar
 from envs.json.answer_format import AnswerFormat, written
 from envs.json.calls import calls_value
+from envs.json.examination import examine_answers
 from envs.json.judge import JudgeSettings, judge_answers
 from envs.json.observation import find
 from envs.json.parsing import Limits
@@ -126,6 +128,10 @@ class JsonEnvironment(Stepwise):
     def judge(self, episodes: Sequence[tuple[JsonTask, Transcript]]) -> list[Verdict]:
         """One ``JsonVerdict`` an episode, in order; mathematics is verified for all of them at once."""
         return list(judge_answers(episodes, self._judge_settings()))
+
+    def examine(self, episodes: Sequence[tuple[JsonTask, Transcript]]) -> list[Examination]:
+        """Whether each answer obeys the schema, and which are equal (``envs.json.examination``), in order."""
+        return examine_answers(episodes, self._judge_settings())
 
     def _judge_settings(self) -> JudgeSettings:
         return JudgeSettings(

@@ -85,9 +85,7 @@ def _examine(
         return _without_value(task, parsed, layout, content, transcript.is_truncated, settings), None
     validation = schema.validate(parsed.value)
     question = _question(task, parsed, validation)
-    error = _first_error(parsed, layout)
-    if error is None and not validation.is_valid:
-        error = "pattern limit" if validation.has_given_up else "not valid"
+    error = first_error(parsed, layout, validation)
     if error is None and question is None and content is not None and not content.is_equal:
         error = "wrong value"
     if content is not None and isinstance(task.gold, str):
@@ -134,7 +132,7 @@ def _without_value(
     return JsonVerdict(
         answer=parsed.text,
         is_truncated=is_truncated,
-        error=_first_error(parsed, layout),
+        error=first_error(parsed, layout, None),
         layout=layout,
         has_extra_text=parsed.has_extra_text,
         progress=progress,
@@ -155,11 +153,17 @@ def parse_answer(text: str, task: JsonTask, settings: JudgeSettings) -> Parsed:
     return parse_yaml(text, settings.limits) if settings.answer_format == "yaml" else parse(text, settings.limits)
 
 
-def _first_error(parsed: Parsed, layout: Layout) -> str | None:
-    """What is wrong with an answer before its schema is asked."""
+def first_error(parsed: Parsed, layout: Layout, validation: Validation | None) -> str | None:
+    """What is wrong with an answer before its gold is asked.
+
+    Args:
+        validation: None where no value was found.
+    """
     if parsed.error != "no answer" and layout.defect is not None:
         return "wrong layout"
-    return parsed.error
+    if parsed.error is not None or validation is None or validation.is_valid:
+        return parsed.error
+    return "pattern limit" if validation.has_given_up else "not valid"
 
 
 def _content(parsed: Parsed, task: JsonTask, settings: JudgeSettings) -> Agreement | None:

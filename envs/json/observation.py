@@ -53,13 +53,14 @@ def find(step: str, task: JsonTask, settings: JudgeSettings) -> Finding:
         return UNCHECKED
     parsed = parse_answer(step, task, settings)
     if parsed.error is not None:
-        text = _not_read(step.strip(WHITESPACE), parsed, parsed.error)
+        text = not_read(step.strip(WHITESPACE), parsed, parsed.error)
     else:
         text = _validated(schema.validate(parsed.value))
     return Finding(text=text, digest=_digest(step, parsed, text))
 
 
-def _not_read(draft: str, parsed: Parsed, error: ParseError) -> str:
+def not_read(draft: str, parsed: Parsed, error: ParseError) -> str:
+    """What is said of a text that is no value alone, without white space around it."""
     said = f"error: {NOT_READ[error]}"
     if error == "not json":
         return said + _json_place(draft, len(draft) - len(parsed.fragment or ""))

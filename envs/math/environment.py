@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from envs.errors import ConfigurationError
+from envs.examination import Examination
 from envs.grammar import Block, Grammar, Region
 from envs.layout import Tags, lay_out
+from envs.math.examination import examine_answers
 from envs.math.judge import judge_answers
 from envs.math.number import plain_number
 from envs.math.observation import find
@@ -91,6 +93,16 @@ class MathEnvironment(Stepwise):
                 deadline=self.deadline,
                 canonical_number=self.canonical_number,
             )
+        )
+
+    def examine(self, episodes: Sequence[tuple[MathTask, Transcript]]) -> list[Examination]:
+        """Whether each answer can be read, and which mean the same (``envs.math.examination``), in order."""
+        return examine_answers(
+            episodes,
+            tags=self.tags,
+            workers=self.workers,
+            deadline=self.deadline,
+            canonical_number=self.canonical_number,
         )
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envs.errors import ConfigurationError
+from envs.examination import Examination
 from envs.grammar import Grammar
 from envs.layout import Tags, lay_out
 from envs.options import construct, tags_of
+from envs.sql.examination import examine_episodes
 from envs.sql.executor.pool import WorkerPool
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.executor.shared import shared_pool
@@ -90,7 +92,7 @@ class SqlEnvironment(Stepwise):
         return make_prompt(task, budget, self.count_tokens, self.tags, max_steps=self.max_steps)
 
     def grammar(self, task: SqlTask, transcript: Transcript = UNSAID) -> Grammar | None:
-        """One SELECT over the tables and columns of the task's database, and as many in steps, laid out in the tags;
+        """One SELECT over the tables and columns of the task, and as many in steps, laid out in the tags;
         None where the database is not SQLite.
 
         Raises:
@@ -98,7 +100,7 @@ class SqlEnvironment(Stepwise):
         """
         if task.database.kind != "sqlite":
             return None
-        query = make_grammar(task.database)
+        query = make_grammar(task.database, task.tables)
         return turn_grammar(self.tags, transcript, answer=query, step=query, max_steps=self.max_steps)
 
     def reference(self, task: SqlTask) -> str:
@@ -115,3 +117,7 @@ class SqlEnvironment(Stepwise):
     def judge(self, episodes: Sequence[tuple[SqlTask, Transcript]]) -> list[Verdict]:
         """One ``SqlVerdict`` an episode, in order."""
         return list(judge_episodes(episodes, self.pool, tags=self.tags, max_steps=self.max_steps))
+
+    def examine(self, episodes: Sequence[tuple[SqlTask, Transcript]]) -> list[Examination]:
+        """Whether each answer runs, and which return the same (``envs.sql.examination``), in order."""
+        return examine_episodes(episodes, self.pool, tags=self.tags, rows=self.observation_rows)

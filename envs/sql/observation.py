@@ -34,6 +34,11 @@ def find(step: str, *, database: Database, rows: int, pool: WorkerPool) -> Findi
     if isinstance(found, Unjudged):
         return UNANSWERED
     assert isinstance(found, Preview)
+    return finding_of(found)
+
+
+def finding_of(found: Preview) -> Finding:
+    """What is said of a query that could be run."""
     if found.row_count is None:
         return Finding(text=f"error: {found.error}: {found.message}", digest=found.digest)
     return Finding(

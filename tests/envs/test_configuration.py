@@ -2,6 +2,8 @@
 
 import dataclasses
 import enum
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -319,14 +321,41 @@ def yaml_of(value: dict[str, Any]) -> str:
     return yaml.safe_dump(value, default_style='"')
 
 
-def test_an_evaluation_resolves_to_itself(tmp_path: Path) -> None:
-    from eval.config import EvalConfig
+SUITES = sorted((ROOT / "configs" / "eval").glob("*.yaml"))
 
-    for file in sorted((ROOT / "configs" / "eval").glob("*.yaml")):
-        first = parse(EvalConfig, ["--config", str(file), "--heldout.tasks", "5"], description="")
-        (tmp_path / "resolved.yaml").write_text(first.resolved)
-        again = parse(EvalConfig, ["--config", str(tmp_path / "resolved.yaml")], description="")
-        assert again.config == first.config and again.resolved == first.resolved
+
+def suite_command(file: Path, directory: Path) -> list[str]:
+    """The arguments of the command that the suite's own comment gives, with ``directory`` for every folder in it."""
+    lines = [line[4:].removesuffix("\\") for line in file.read_text().splitlines() if line.startswith("#   ")]
+    _, script, *arguments = shlex.split(" ".join(lines))
+    assert script == "eval/run.py"
+    return [re.sub(r"\b[A-Z_]{5,}\b", str(directory), argument) for argument in arguments]
+
+
+@pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
+def test_an_evaluation_resolves_to_itself_and_its_command_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    from data.registry import make_reader
+    from envs.registry import make_environment
+    from eval.run_config import EvalConfig
+
+    monkeypatch.chdir(ROOT)
+    first = parse(EvalConfig, [*suite_command(file, tmp_path), "--heldout.tasks", "5"], description="")
+    (tmp_path / "resolved.yaml").write_text(first.resolved)
+    again = parse(EvalConfig, ["--config", str(tmp_path / "resolved.yaml")], description="")
+    assert again.config == first.config and again.resolved == first.resolved
+    environment = make_environment(first.config.environment)
+    first.config.heldout.require(environment)
+    make_reader(first.config.data, environment)
+
+
+def test_every_suite_of_public_data_says_where_the_data_comes_from() -> None:
+    for file in SUITES:
+        text = file.read_text()
+        comment = " ".join(line for line in text.splitlines() if line[:1] == "#")
+        is_told = "https://" in comment or "path: hub://" in text or file.stem in ("reex_sql", "quickstart")
+        assert is_told or "reader: bundled_" in text, file
 
 
 @pytest.mark.slow

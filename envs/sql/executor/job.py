@@ -9,7 +9,9 @@ from envs.sql.databases.execution import Execution
 from envs.sql.parsing.facts import ParsedFacts
 from envs.sql.suite.agreement import Disagreement
 
-Fact = Literal["parsed", "spider_execution", "spider_exact_match", "bird_execution", "soft_f1", "r_ves"]
+Fact = Literal[
+    "parsed", "spider_execution", "spider_test_suite", "spider_exact_match", "bird_execution", "soft_f1", "r_ves"
+]
 """What can be said of an answer on request: ``parsed``, the agreement of the texts; the others, official metrics."""
 
 
@@ -46,6 +48,19 @@ class PreviewJob:
     query: str
     rows: int
     """How many rows are wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamineJob:
+    """Run one query and say what can be said of it without a gold: a ``Preview`` whose digest is that of
+    ``envs.sql.result_digest``, or ``Unjudged``."""
+
+    database: Database
+    query: str
+    rows: int
+    """How many rows are wanted."""
+    is_step: bool
+    """It is an intermediate query and runs as one, else as an answer does, whatever its result hangs on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +136,7 @@ class Preview:
     """The database's own words on the error."""
     digest: str
     """Equal for queries with the same columns and the same rows in the same order, or the same error and message, in
-    every process."""
+    every process; of an ``ExamineJob`` as said there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,5 +146,5 @@ class Unjudged:
     reason: str
 
 
-Job = ExecuteJob | JudgeJob | InspectJob | PreviewJob
+Job = ExecuteJob | JudgeJob | InspectJob | PreviewJob | ExamineJob
 Outcome = Execution | Judgement | Inspection | Preview | Unjudged

@@ -25,6 +25,7 @@ from envs.sql.executor.deadline import Deadline, Phase
 from envs.sql.executor.facts import FactFinder
 from envs.sql.executor.gold import Gold
 from envs.sql.executor.job import (
+    ExamineJob,
     ExecuteJob,
     Inspection,
     InspectJob,
@@ -37,9 +38,11 @@ from envs.sql.executor.job import (
 from envs.sql.executor.memo import Memo
 from envs.sql.executor.preview import preview_of
 from envs.sql.executor.settings import ExecutorSettings
+from envs.sql.executor.spider_suite import SpiderTestSuite
 from envs.sql.executor.suites import Suites
 from envs.sql.executor.warm import WarmConnections
 from envs.sql.parsing.repeatability import volatile_part
+from envs.sql.result_digest import result_digest
 from envs.sql.suite.agreement import Disagreement
 from envs.sql.suite.certainty import Certainty, examine
 from envs.sql.suite.query import ParsedQuery
@@ -50,6 +53,8 @@ FindingT = TypeVar("FindingT")
 
 JUDGEMENT_BYTES = 2_000
 """What a remembered judgement weighs, about."""
+SUITE_CONNECTIONS = {"sqlite": 128}
+"""Databases of Spider's official test suites that a worker keeps open, some hundred KiB each."""
 
 
 class UnjudgedError(Exception):
@@ -67,7 +72,15 @@ class Judge:
         self._golds: Memo[Gold] = Memo(settings.cache_bytes // 4)
         self._judgements: Memo[Judgement] = Memo(settings.cache_bytes // 4)
         self._suites = Suites(settings.suite, settings.limits, deadline) if settings.suite else None
-        self._facts = FactFinder(facts=settings.facts, limits=settings.limits, deadline=deadline)
+        self._suite_connections = WarmConnections(settings.limits, deadline, SUITE_CONNECTIONS)
+        self._facts = FactFinder(
+            facts=settings.facts,
+            limits=settings.limits,
+            deadline=deadline,
+            test_suite=SpiderTestSuite(directory=settings.spider_test_suite, run=self._run_on_suite, deadline=deadline)
+            if settings.spider_test_suite
+            else None,
+        )
 
     def execute(self, job: ExecuteJob) -> Execution:
         """What comes of one query."""
@@ -88,6 +101,10 @@ class Judge:
         """What is shown of one query's result."""
         return _decided(self._preview, job)
 
+    def examine(self, job: ExamineJob) -> Preview | Unjudged:
+        """What can be said of one query without a gold."""
+        return _decided(self._examine, job)
+
     def _remembered(self, job: JudgeJob) -> Judgement:
         connection = self._connection(job.database)
         key = (job.database.location, connection.identity, job.gold, job.query)
@@ -100,12 +117,25 @@ class Judge:
 
     def _inspect(self, job: InspectJob) -> Inspection:
         connection = self._connection(job.database)
-        return self._facts.inspect(connection, job, self._looked_up(connection, job))
+        return self._facts.inspect(connection, job, self._looked_up(connection, job.database, job.query))
 
     def _preview(self, job: PreviewJob) -> Preview:
-        found = self._looked_up(self._connection(job.database), job)
+        found = self._looked_up(self._connection(job.database), job.database, job.query)
         self._deadline.enter("facts")
         return preview_of(found, job.rows)
+
+    def _examine(self, job: ExamineJob) -> Preview:
+        connection = self._connection(job.database)
+        run = self._looked_up if job.is_step else self._answer
+        found = run(connection, job.database, job.query)
+        self._deadline.enter("comparison")
+        if isinstance(found, QueryError):
+            return preview_of(found, job.rows)
+        try:
+            is_ordered = orders_its_result(job.query, job.database.dialect)
+        except ValueError:  # it names an order, nobody knows of what
+            is_ordered = True
+        return preview_of(found, job.rows, result_digest(found, is_ordered=is_ordered))
 
     def _connection(self, database: Database) -> Connection:
         self._deadline.enter("database")
@@ -125,19 +155,19 @@ class Judge:
             raise DatabaseFaultError(execution.message)
         return execution
 
-    def _looked_up(self, connection: Connection, job: InspectJob | PreviewJob) -> QueryResult | QueryError:
+    def _looked_up(self, connection: Connection, database: Database, query: str) -> QueryResult | QueryError:
         """What comes of an intermediate query: the same each time.
 
         Raises:
             DatabaseFaultError: nothing can be said about it.
         """
         self._deadline.enter("facts")
-        if too_long(job.query, self._limits) is None:
-            part = volatile_part(job.query, job.database.dialect)
+        if too_long(query, self._limits) is None:
+            part = volatile_part(query, database.dialect)
             if part is not None:
                 message = f"{part} is not available here; a query must return the same each time"
                 return QueryError(category="not repeatable", message=shortened(message))
-        return self._answer(connection, job.database, job.query)
+        return self._answer(connection, database, query)
 
     def _execute(self, connection: Connection, database: Database, query: str, phase: Phase) -> Execution:
         if (error := too_long(query, self._limits)) is not None:
@@ -151,6 +181,19 @@ class Judge:
             if isinstance(execution, QueryResult) or (phase != "gold" and isinstance(execution, QueryError)):
                 self._executions.put(key, execution, _execution_bytes(execution) + 4 * len(query))
         return execution
+
+    def _run_on_suite(self, database: Database, query: str, phase: Phase) -> Execution:
+        """What comes of a query on a database of Spider's official test suite.
+
+        Raises:
+            DatabaseFaultError: it cannot be read.
+        """
+        self._deadline.enter("database")
+        connection = self._suite_connections.get(database)
+        if phase == "gold":  # every answer to the task is compared with it
+            return self._execute(connection, database, query, phase)
+        self._deadline.enter(phase)
+        return connection.execute(query, self._limits)
 
     def _judge(self, connection: Connection, job: JudgeJob) -> Judgement:
         gold = self._gold(connection, job)

@@ -4,7 +4,17 @@ from concurrent.futures import Future
 
 from envs.sql.databases.execution import DatabaseFault, QueryError
 from envs.sql.executor.deadline import Phase
-from envs.sql.executor.job import ExecuteJob, Inspection, InspectJob, Job, Judgement, Outcome, PreviewJob, Unjudged
+from envs.sql.executor.job import (
+    ExamineJob,
+    ExecuteJob,
+    Inspection,
+    InspectJob,
+    Job,
+    Judgement,
+    Outcome,
+    PreviewJob,
+    Unjudged,
+)
 from envs.sql.executor.preview import failed_preview
 
 
@@ -75,6 +85,6 @@ def _failed(job: Job, category: str, message: str) -> Outcome:
         return QueryError(category=category, message=message)
     if isinstance(job, InspectJob):
         return Inspection(error=category)
-    if isinstance(job, PreviewJob):
+    if isinstance(job, (PreviewJob, ExamineJob)):
         return failed_preview(category, message)
     return Judgement(is_parsed=True, error=category, message=message, ended_its_worker=True)

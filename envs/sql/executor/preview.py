@@ -18,11 +18,12 @@ ESCAPES = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 """A row is one line."""
 
 
-def preview_of(execution: QueryResult | QueryError, rows: int) -> Preview:
+def preview_of(execution: QueryResult | QueryError, rows: int, digest: str | None = None) -> Preview:
     """The preview of what came of a query.
 
     Args:
         rows: how many of its rows are shown.
+        digest: of its result; None: that of all that could be shown.
     """
     if isinstance(execution, QueryError):
         return failed_preview(execution.category, execution.message)
@@ -30,7 +31,7 @@ def preview_of(execution: QueryResult | QueryError, rows: int) -> Preview:
         columns=tuple([_cut(name.translate(ESCAPES)) for name in execution.columns]),
         rows=tuple([tuple(map(literal, row)) for row in execution.rows[:rows]]),
         row_count=len(execution.rows),
-        digest=_digest(("result", execution.columns, *execution.rows)),
+        digest=digest or _digest(("result", execution.columns, *execution.rows)),
     )
 
 

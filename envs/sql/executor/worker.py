@@ -16,7 +16,7 @@ from pathlib import Path
 
 from envs.sql.executor.channel import pack, receive
 from envs.sql.executor.deadline import NOTE_BYTES, OWN_SECONDS, Deadline
-from envs.sql.executor.job import ExecuteJob, InspectJob, Job, JudgeJob, Outcome
+from envs.sql.executor.job import ExamineJob, ExecuteJob, InspectJob, Job, JudgeJob, Outcome
 from envs.sql.executor.judging import Judge
 from envs.sql.executor.settings import ExecutorSettings
 
@@ -67,6 +67,8 @@ def _outcome(judge: Judge, job: Job) -> Outcome:
         return judge.judge(job)
     if isinstance(job, ExecuteJob):
         return judge.execute(job)
+    if isinstance(job, ExamineJob):
+        return judge.examine(job)
     return judge.inspect(job) if isinstance(job, InspectJob) else judge.preview(job)
 
 
