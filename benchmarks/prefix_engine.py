@@ -104,9 +104,15 @@ class PrefixSession:
         return ended
 
     def extend(
-        self, row: int, token_ids: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: Grammar | None = None,
+        pauses: bool = False,
     ) -> None:
-        """Appends tokens and begins the row's next turn."""
+        """Appends tokens and begins the row's next turn. What its budget cuts off stays open either way."""
         text = self._rows[row]
         text.before += (*text.written, *token_ids)
         text.matcher = None if grammar is None else self._compile(grammar)

@@ -99,10 +99,17 @@ class CachedSession:
         return ended
 
     def extend(
-        self, row: int, token_ids: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: Grammar | None = None,
+        pauses: bool = False,
     ) -> None:
         """Appends tokens that the model did not write, and begins the row's next turn, which is held to ``grammar``
-        from its own start. Without tokens the turn before just goes on, under the grammar that it has.
+        from its own start. Without tokens the turn before just goes on, under the grammar that it has. With ``pauses``
+        a structure is left open at the turn's budget, for who goes on with it.
 
         Raises:
             ValueError: the row is in a turn, or may write no token.
@@ -112,8 +119,9 @@ class CachedSession:
         turn = None
         if grammar is not None and token_ids:
             start = len(text.ids) + len(token_ids)
-            turn = self._writer.grammars.begin(grammar, start=start, written=0, most=max_new_tokens)
-        text.extend(token_ids, max_new_tokens=max_new_tokens, grammar=turn)
+            most = None if pauses else max_new_tokens
+            turn = self._writer.grammars.begin(grammar, start=start, written=0, most=most)
+        text.extend(token_ids, max_new_tokens=max_new_tokens, grammar=turn, pauses=pauses)
 
     def fork(self, row: int, *, seed: int | None) -> int:
         """A new row with the same text, also in the midst of a turn: what was written of it, and all that is recorded

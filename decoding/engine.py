@@ -28,8 +28,8 @@ class Request:
     grammar: Grammar | None = None
     """Tokens that leave this language are masked; None leaves the model free."""
     written: int = 0
-    """How many of the last prompt tokens are the beginning of the grammar's sentence, which goes on: a turn that ended
-    within its grammar and is continued by another request. 0: the sentence begins after the prompt."""
+    """How many of the last prompt tokens belong to the turn, which goes on: one that paused, or ended, and is continued by
+    another request. Under a grammar they are the beginning of its sentence. 0: the turn begins after the prompt."""
     temperature: float = 1.0
     """Logits are divided by it; 0 takes the most probable token."""
     n: int = 1

@@ -45,14 +45,15 @@ class GrammarThreads:
         self._tokenizer = tokenizer
         self._end_ids = frozenset(end_ids)
 
-    def begin(self, grammar: Grammar, *, start: int, written: int, most: int) -> TurnGrammar:
+    def begin(self, grammar: Grammar, *, start: int, written: int, most: int | None) -> TurnGrammar:
         """A turn's grammar, which is compiled from now on.
 
         Args:
             grammar: what the turn is held to.
             start: the index in the row's ids of the sentence's first token.
             written: how many tokens of the sentence there are already.
-            most: how many more the turn may write. Where no sentence is as short, the grammar is not applied.
+            most: how many more the turn may write. Where no sentence is as short, the grammar is not applied. None: the
+                turn pauses, and may go on as long as it takes.
 
         Raises:
             ConfigurationError: the tokenizer is none that grammars can be compiled for.
@@ -61,7 +62,7 @@ class GrammarThreads:
 
         def compile_it() -> CompiledGrammar:
             compiled = compiler.compile(grammar)
-            if not written:
+            if not written and most is not None:
                 require_room(compiled, most)
             return compiled
 

@@ -25,10 +25,10 @@ class _Text:
     grammar: Grammar | None = None
     """Of the current turn, or of the last one."""
     start: int = 0
-    """The index in ``ids`` of the first token of its sentence."""
+    """The index in ``ids`` of the first token of its sentence; without a grammar, of the turn that goes on."""
     pending: Request | None = None
 
-    def begin_turn(self, max_new_tokens: int) -> None:
+    def begin_turn(self, max_new_tokens: int, *, pauses: bool) -> None:
         seed = None if self.stream is None else derived_seed(self.stream, str(self.turns))
         self.pending = replace(
             self.request,
@@ -37,9 +37,17 @@ class _Text:
             n=1,
             seed=seed,
             grammar=self.grammar,
-            written=0 if self.grammar is None else len(self.ids) - self.start,
+            written=len(self.ids) - self.start,
+            pauses=pauses,
         )
         self.turns += 1
+
+    def end_turn(self, generation: Generation) -> None:
+        self.ids += tuple(generation.token_ids)
+        self.pending = None
+        # What a stop has ended is none of the text in which the next one is looked for; a grammar's sentence goes on.
+        if self.grammar is None and generation.finish != "length":
+            self.start = len(self.ids)
 
 
 class ReplaySession:
@@ -74,7 +82,7 @@ class ReplaySession:
                 grammar=request.grammar,
                 start=len(request.prompt_ids) - request.written,
             )
-            row.begin_turn(request.max_new_tokens)
+            row.begin_turn(request.max_new_tokens, pauses=request.pauses)
             numbers.append(self._add(row))
         return tuple(numbers)
 
@@ -86,16 +94,22 @@ class ReplaySession:
         generations = self._generate([request for _, _, request in pending])
         ended = []
         for (number, row, _), generation in zip(pending, generations, strict=True):
-            row.ids += tuple(generation.token_ids)
-            row.pending = None
+            row.end_turn(generation)
             ended.append((number, generation))
         return ended
 
     def extend(
-        self, row: int, token_ids: Sequence[int], *, max_new_tokens: int, grammar: Grammar | None = None
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: Grammar | None = None,
+        pauses: bool = False,
     ) -> None:
         """Appends tokens that the model did not write, and begins the row's next turn, which is held to ``grammar``
-        from its own start. Without tokens the turn before just goes on, under the grammar that it has.
+        from its own start. Without tokens the turn before just goes on, under the grammar that it has. With ``pauses``
+        a structure is left open at the turn's budget, for who goes on with it.
 
         Raises:
             ValueError: the row is in a turn, or may write no token.
@@ -106,7 +120,7 @@ class ReplaySession:
         if token_ids:
             text.ids += tuple(token_ids)
             text.grammar, text.start = grammar, len(text.ids)
-        text.begin_turn(max_new_tokens)
+        text.begin_turn(max_new_tokens, pauses=pauses)
 
     def fork(self, row: int, *, seed: int | None) -> int:
         """A new row with the same text, between two turns.

@@ -1,6 +1,7 @@
 """One text of a session while it grows: the prompt, the model's turns, and the tokens of others between them."""
 
 import random
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 
 from decoding.closing import Closed
-from decoding.engine import FinishReason, Generation, Request
+from decoding.engine import FinishReason, Generation, Request, Timing
 from decoding.grammars.matcher import Matcher
 from decoding.seeds import fork_stream
 from decoding.turn_grammar import TurnGrammar
@@ -45,17 +46,22 @@ class Row:
         """Of the current turn, or of the last one."""
         # Seeded with a string, which is hashed: torch's generator on the CPU would keep 32 bits of a number.
         self._random = None if stream is None else random.Random(stream)
-        self._begin_turn(request.max_new_tokens)
+        self.stops_start = len(self.ids) - request.written
+        """The index in ``ids`` where stop strings may begin: the start of the turn, also in its later parts."""
+        self._begin_turn(request.max_new_tokens, pauses=request.pauses)
 
-    def _begin_turn(self, max_new_tokens: int) -> None:
+    def _begin_turn(self, max_new_tokens: int, *, pauses: bool) -> None:
         self.is_in_turn = True
+        self.pauses = pauses
+        """At its budget the turn only pauses: what is cut off there stays as it is."""
         self.finish: FinishReason | None = None
         """Why the turn will end, once all that was forced is scored and ``closing`` is done."""
         self.closing: Future[Closed | None] | None = None
         """What becomes of a structure that the budget has cut off."""
         self.rested = 0
         self.turn_start = len(self.ids)
-        """The index in ``ids`` of the first token of the current turn, or of the last one."""
+        """The index in ``ids`` of the first token of the current turn, or of the last one; of its current part, where
+        it goes on after a pause."""
         self.turn_limit = self.turn_start + max_new_tokens
         """The most tokens that ``ids`` may hold at the end of the turn."""
         self.advanced = -1
@@ -65,10 +71,21 @@ class Row:
         self._logprobs: list[float] = []
         self._log_z: list[float] = []
         self._dropped_log_z = 0.0
+        self._begun = time.perf_counter()
+        self._times: tuple[float, float] | None = None
+        """When the first and the last token of the turn were known, forced ones as soon as the model has read what is
+        before them: as if they had been drawn."""
 
-    def extend(self, token_ids: Sequence[int], *, max_new_tokens: int, grammar: TurnGrammar | None = None) -> None:
+    def extend(
+        self,
+        token_ids: Sequence[int],
+        *,
+        max_new_tokens: int,
+        grammar: TurnGrammar | None = None,
+        pauses: bool = False,
+    ) -> None:
         """Appends tokens that the model did not write and begins the next turn, which is held to ``grammar``. Without
-        tokens the turn before goes on, under its own.
+        tokens the turn before goes on, under its own. With ``pauses`` nothing is closed at its budget.
 
         Raises:
             ValueError: the row is in a turn, or may write no token.
@@ -76,10 +93,11 @@ class Row:
         self.require_between_turns("extended")
         if max_new_tokens < 1:
             raise ValueError(f"a turn needs max_new_tokens >= 1, got {max_new_tokens}")
+        self.ids.extend(token_ids)
         if token_ids:
             self.grammar = grammar
-        self.ids.extend(token_ids)
-        self._begin_turn(max_new_tokens)
+            self.stops_start = len(self.ids)
+        self._begin_turn(max_new_tokens, pauses=pauses)
 
     def fork(self, *, number: int, seed: int | None) -> "Row":
         """A row with the same text, in the same turn, without a cache; its random stream is its own."""
@@ -87,9 +105,11 @@ class Row:
         row = Row(self.request, number=number, stream=fork_stream(seed), grammar=grammar)
         row.ids = list(self.ids)
         row.is_in_turn, row.finish, row.closing = self.is_in_turn, self.finish, self.closing
-        row.turn_start, row.turn_limit = self.turn_start, self.turn_limit
+        row.turn_start, row.turn_limit, row.pauses = self.turn_start, self.turn_limit, self.pauses
+        row.stops_start = self.stops_start
         row.advanced, row.unscored = self.advanced, self.unscored
         row._logprobs, row._log_z = list(self._logprobs), list(self._log_z)
+        row._begun, row._times = self._begun, self._times
         return row
 
     def require_between_turns(self, action: str) -> None:
@@ -140,6 +160,7 @@ class Row:
         self.ids.append(token)
         self._logprobs.append(logprob)
         self._log_z.append(log_z)
+        self._note_time()
 
     def append_forced(self, token: int) -> None:
         """Records a token that the grammar leaves no choice but."""
@@ -151,6 +172,7 @@ class Row:
         """Records the probability that the model gave to the first of the forced tokens that has none yet."""
         self._log_z.append(log_z)
         self.unscored -= 1
+        self._note_time()
 
     def close_text(self, kept: int, completion: Sequence[int]) -> None:
         """Puts ``completion`` in place of what follows the first ``kept`` ids, all of which are scored."""
@@ -160,6 +182,9 @@ class Row:
         self._dropped_log_z = sum(self._log_z[written:])
         self._logprobs[written:] = [0.0] * len(completion)
         self._log_z[written:] = [0.0] * len(completion)
+        self._note_time()
+        # Whatever follows, a stop in these words is none of the model's.
+        self.stops_start = len(self.ids)
 
     def end_turn(self, *, closed: int = 0, error: str | None = None, is_sentence: bool | None = None) -> Generation:
         """What was written in the turn, which is over.
@@ -171,6 +196,9 @@ class Row:
         """
         assert self.finish is not None
         self.is_in_turn = False
+        if self.finish != "length":
+            # A turn that goes on nevertheless looks for its next stop after the one that it has met.
+            self.stops_start = len(self.ids)
         grammar = self.grammar
         compiled = None if grammar is None else grammar.compiled()
         is_weighted = compiled is not None or self.request.sampler is not None
@@ -188,4 +216,20 @@ class Row:
             is_sentence=is_sentence,
             closed=closed,
             dropped_log_z=self._dropped_log_z,
+            timing=self._timing(),
+        )
+
+    def _note_time(self) -> None:
+        now = time.perf_counter()
+        self._times = (now if self._times is None else self._times[0], now)
+
+    def _timing(self) -> Timing | None:
+        if self._times is None:
+            return None
+        compiled_at = None if self.grammar is None else self.grammar.compiled_at
+        return Timing(
+            # A grammar that goes on from the turn before was compiled then.
+            grammar=0.0 if compiled_at is None else max(0.0, compiled_at - self._begun),
+            first_token=self._times[0] - self._begun,
+            last_token=self._times[1] - self._begun,
         )

@@ -25,7 +25,7 @@ def open_rows(request: Request, grammars: GrammarThreads, *, first: int) -> list
                 request.grammar,
                 start=len(request.prompt_ids) - request.written,
                 written=request.written,
-                most=request.max_new_tokens,
+                most=None if request.pauses else request.max_new_tokens,
             )
         stream = sample_stream(request.seed, sample)
         rows.append(Row(request, number=first + sample, stream=stream, grammar=grammar))

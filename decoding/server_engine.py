@@ -5,6 +5,7 @@ where it keeps prefixes. Not covered: loading new weights into a server.
 """
 
 import math
+import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ class _Sample:
     request: Request
     seed: int
     applied: AppliedGrammar
+    grammar_seconds: float = 0.0
+    """What it took to make ``applied``."""
 
 
 class ServerEngine:
@@ -121,16 +124,19 @@ class ServerEngine:
                 f"the server returns log-probabilities of temperature 1, and {request.temperature:g} is asked for: "
                 "serve with --logprobs-mode processed_logprobs"
             )
+        began = time.perf_counter()
         applied = continued_grammar(request) or self._flavour.apply(
-            request.grammar, self._tokenizer, self._end_ids, most=request.max_new_tokens
+            request.grammar, self._tokenizer, self._end_ids, most=None if request.pauses else request.max_new_tokens
         )
         if applied.masks is not None and not applied.is_ours and self._logprobs_needed:
             raise ConfigurationError(
                 "this server's masks are not ours, so that training could not replay them: use the flavour 'vllm', or "
                 "leave out the grammar"
             )
+        seconds = 0.0 if request.grammar is None else time.perf_counter() - began
         return [
-            _Sample(request=request, seed=sample_seed(request, number), applied=applied) for number in range(request.n)
+            _Sample(request=request, seed=sample_seed(request, number), applied=applied, grammar_seconds=seconds)
+            for number in range(request.n)
         ]
 
     def _ask(self, sample: _Sample) -> tuple[Written, AppliedGrammar]:
@@ -157,7 +163,7 @@ class ServerEngine:
                 f"the server tells no log-probability of {untold} of {len(written.token_ids)} tokens, and they are "
                 "needed: serve with vLLM"
             )
-        return self._reader.read(sample.request, written, applied)
+        return self._reader.read(sample.request, written, applied, grammar_seconds=sample.grammar_seconds)
 
     def _served_model(self, name: str | None) -> str:
         """The name to ask for."""

@@ -35,9 +35,9 @@ class Flavour(Protocol):
     """The lowest and the highest besides 0."""
 
     def apply(
-        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int
+        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int | None
     ) -> AppliedGrammar:
-        """What of a request's grammar the server can be asked to mask by."""
+        """What of a request's grammar the server can be asked to mask by; ``most`` as of ``guidance_grammar``."""
         ...
 
     def body(self, request: Request, *, model: str, seed: int, end_ids: Collection[int]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class VllmServer:
     temperatures = (0.01, 2.0)
 
     def apply(
-        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int
+        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int | None
     ) -> AppliedGrammar:
         """The Lark text of our own masks."""
         return guidance_grammar(grammar, tokenizer, end_ids, most=most)
@@ -116,7 +116,7 @@ class LlamaServer:
     temperatures = (1e-6, math.inf)
 
     def apply(
-        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int
+        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int | None
     ) -> AppliedGrammar:
         """JSON Schema, and what is easily said in GBNF."""
         return gbnf_grammar(grammar, tokenizer, end_ids)
@@ -156,6 +156,7 @@ class LlamaServer:
             token_ids=tuple(ids),
             logprobs=_aligned(ids, answer),
             finish=finishes.get(answer.get("stop_type"), "length"),
+            seconds=_seconds(answer),
         )
 
     def spelling(self, token_ids: list[int], *, model: str) -> tuple[str, dict[str, Any], str] | None:
@@ -172,7 +173,7 @@ class OpenAIServer:
     temperatures = (0.01, 2.0)
 
     def apply(
-        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int
+        self, grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int | None
     ) -> AppliedGrammar:
         """JSON Schema alone."""
         return response_format_grammar(grammar, tokenizer, end_ids)
@@ -246,6 +247,16 @@ def _token_id(token: Any) -> int | None:
 
 def _is_ids(ids: Any) -> TypeGuard[list[int]]:
     return isinstance(ids, list) and len(ids) > 0 and all(isinstance(token, int) for token in ids)
+
+
+def _seconds(answer: Mapping[str, Any]) -> tuple[float, float] | None:
+    """When llama.cpp had the first and the last token, without the time in its queue: ``predicted_ms`` begins with the
+    first one."""
+    timings = answer.get("timings") or {}
+    prompt, predicted = timings.get("prompt_ms"), timings.get("predicted_ms")
+    if not isinstance(prompt, int | float) or not isinstance(predicted, int | float):
+        return None
+    return prompt / 1000, (prompt + predicted) / 1000
 
 
 def _aligned(ids: list[int], answer: Mapping[str, Any]) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from decoding.closing import Closed, close_text
-from decoding.engine import FinishReason, Generation, Request
+from decoding.engine import FinishReason, Generation, Request, Timing
 from decoding.grammars.compiler import CompiledGrammar, shared_compiler
 from decoding.grammars.matcher import GrammarError
 from decoding.row import Row
@@ -31,6 +31,8 @@ class Written:
     """Why the engine stopped, as it says."""
     error: str | None = None
     """What kept it from going on."""
+    seconds: tuple[float, float] | None = None
+    """After how many it had its first and its last token, as the engine counts; None: it does not say."""
 
 
 class TurnReader:
@@ -48,13 +50,16 @@ class TurnReader:
         # Some servers end a text with a special token that ours goes on after.
         self._marks = self._end_ids | frozenset(tokenizer.all_special_ids)
 
-    def read(self, request: Request, written: Written, applied: AppliedGrammar) -> Generation:
+    def read(
+        self, request: Request, written: Written, applied: AppliedGrammar, *, grammar_seconds: float = 0.0
+    ) -> Generation:
         """One generation.
 
         Args:
             request: what was asked for.
             written: what came; at least one token.
             applied: what the engine masked by.
+            grammar_seconds: what it took to make that, before the engine was asked.
         """
         finish, length = self._end(request, written)
         ids, logprobs = written.token_ids[:length], written.logprobs[:length]
@@ -65,7 +70,7 @@ class TurnReader:
             fault = self._fault(compiled, ids)
             if applied.is_ours:
                 error = error or fault
-            if finish == "length" and error is None and fault is None:
+            if finish == "length" and error is None and fault is None and not request.pauses:
                 closed = close_text(compiled, ids, most=request.max_new_tokens)
         if closed is not None:
             ids = (*ids[: closed.kept], *closed.completion)
@@ -82,6 +87,7 @@ class TurnReader:
             grammar_lenient=applied.lenient,
             is_sentence=self._is_sentence(applied, ids) if is_whole else None,
             closed=0 if closed is None else len(closed.completion),
+            timing=_timing(written, grammar_seconds),
         )
 
     def _end(self, request: Request, written: Written) -> tuple[FinishReason, int]:
@@ -114,3 +120,11 @@ class TurnReader:
         if applied.lenient is None and compiled.validator is None:
             return None
         return compiled.is_sentence(ids[:-1] if ids[-1] in self._marks else ids)
+
+
+def _timing(written: Written, grammar: float) -> Timing | None:
+    """The engine began once the grammar was there."""
+    if written.seconds is None:
+        return None
+    first, last = written.seconds
+    return Timing(grammar=grammar, first_token=grammar + first, last_token=grammar + last)

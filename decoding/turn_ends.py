@@ -50,14 +50,16 @@ class TurnEnds:
         # A stop is at most as many tokens with text as it has bytes, so the tail of the text is enough to look at.
         longest = max(len(stop.encode(errors="surrogatepass")) for stop in stops)
         start = max(
-            self._before(row.ids, row.turn_start, MARGIN), self._before(row.ids, len(row.ids), longest + MARGIN)
+            self._before(row.ids, row.stops_start, MARGIN), self._before(row.ids, len(row.ids), longest + MARGIN)
         )
         # From within a character, decoders of bytes show nothing of what follows, up to the next piece that is none.
         while start > 0 and not self._is_whole(row.ids[start]):
             start -= 1
         text = self._decode(row.ids[start:])
-        begin = self._turn_begin(row, start)
-        return any(text.find(stop, begin) >= 0 for stop in stops)
+        begin = self._characters_before(row, start, row.stops_start, whole=False)
+        # Where the turn goes on after a pause, a stop may have begun before it; one that was completed there is over.
+        known = self._characters_before(row, start, row.turn_start, whole=True)
+        return any(text.find(stop, max(begin, known + 1 - len(stop))) >= 0 for stop in stops)
 
     def _may_write_one_of(self, token: int, characters: frozenset[str]) -> bool:
         known = self._may_complete[characters]
@@ -89,21 +91,21 @@ class TurnEnds:
             self._whole[token] = UNDECODED not in self._decode([token])
         return self._whole[token]
 
-    def _turn_begin(self, row: Row, start: int) -> int:
-        """The index of the turn's first character in the text from ``ids[start]`` on.
+    def _characters_before(self, row: Row, start: int, place: int, *, whole: bool) -> int:
+        """How many characters of the text from ``ids[start]`` on were begun before ``ids[place]``, or ``whole`` there.
 
-        A character that was begun before the turn, and is completed in it, is none of the turn's.
+        A character that was begun before a turn, and is completed in it, is none of the turn's.
         """
-        if start >= row.turn_start:
+        if start >= place:
             return 0
-        whole = row.turn_start
-        while (settled := self._decode(row.ids[start:whole])).endswith(UNDECODED):
-            whole -= 1
-        if whole == row.turn_start:
+        end = place
+        while (settled := self._decode(row.ids[start:end])).endswith(UNDECODED):
+            end -= 1
+        if end == place:
             return len(settled)
-        before = self._decode(row.ids[start : row.turn_start])
+        before = self._decode(row.ids[start:place])
         more = before[len(settled) :].rstrip(UNDECODED) if before.startswith(settled) else ""
-        return len(settled) + len(more) + 1
+        return len(settled) + len(more) + (not whole)
 
     def _decode(self, ids: list[int]) -> str:
         # The clean-up that some tokenizers ask for would take the space out of " ," also inside a string.

@@ -29,6 +29,9 @@ class TurnGrammar:
         self.start = start
         self.begun = time.perf_counter()
         self.compiling = compiling
+        self.compiled_at: float | None = None
+        """When it was compiled or refused, by ``time.perf_counter``."""
+        compiling.add_done_callback(self._note_time)
         self.error: str | None = None
         """Why it is not applied; known once it is compiled."""
         self._compiled: CompiledGrammar | None = None
@@ -51,6 +54,8 @@ class TurnGrammar:
                 self._matcher = self._compiled.matcher()
             except GrammarError as error:
                 self.error = str(error)
+            # Who waited may be here before the callback.
+            self._note_time()
         return self._compiled
 
     def matcher(self, ids: Sequence[int]) -> Matcher | None:
@@ -127,6 +132,7 @@ class TurnGrammar:
     def fork(self) -> "TurnGrammar":
         """The same place of the same grammar, for another row with the same ids."""
         fork = TurnGrammar(self.grammar, start=self.start, compiling=self.compiling)
+        fork.begun, fork.compiled_at = self.begun, self.compiled_at or fork.compiled_at
         if self.is_compiled and (matcher := self.settled()) is not None:
             fork._compiled, fork._matcher, fork._moved = self._compiled, matcher.fork(), self._moved
             fork._words, fork._masked = self._words, self._masked
@@ -139,3 +145,7 @@ class TurnGrammar:
             self._working = None
         self.compiled()
         return self._matcher
+
+    def _note_time(self, _: object = None) -> None:
+        if self.compiled_at is None:
+            self.compiled_at = time.perf_counter()

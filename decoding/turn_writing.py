@@ -1,7 +1,8 @@
 """Writes the turns of rows: draws tokens, appends those that a grammar forces, and ends turns.
 
 What a grammar forces is appended as soon as it is known, and read together with the token before it; masks are computed
-in threads while the model reads. A structure that the budget cuts off is closed in a thread too.
+in threads while the model reads. A structure that the budget cuts off is closed in a thread too, unless its turn only
+pauses there: what the grammar forces beyond the budget is then appended when the turn goes on.
 """
 
 from collections.abc import Collection, Sequence
@@ -71,6 +72,7 @@ class TurnWriter:
         """Ends the turn of a row whose ``finish`` is known and whose forced tokens are scored; waits for the end of a
         structure that was cut off."""
         grammar = row.grammar
+        is_paused = row.pauses and row.finish == "length"
         closed = None if row.closing is None else row.closing.result()
         if closed is not None and closed.error is None and grammar is not None:
             row.close_text(grammar.start + closed.kept, closed.completion)
@@ -78,7 +80,7 @@ class TurnWriter:
         return row.end_turn(
             closed=0 if closed is None else len(closed.completion),
             error=None if closed is None else closed.error,
-            is_sentence=None if grammar is None else grammar.is_sentence(row.ids),
+            is_sentence=None if grammar is None or is_paused else grammar.is_sentence(row.ids),
         )
 
     def _append_forced(self, row: Row, tokens: Sequence[int]) -> None:
@@ -90,7 +92,7 @@ class TurnWriter:
     def _look(self, row: Row, *, is_rejected: bool = False) -> bool:
         """Looks whether the last token of a row ended its turn."""
         row.finish = "rejected" if is_rejected else self._ends.finish(row)
-        if row.finish == "length":
+        if row.finish == "length" and not row.pauses:
             row.closing = self._closing(row)
         return row.finish is not None
 

@@ -7,6 +7,7 @@ log q, as our contract wants them; how much mass the masks allowed it does not t
 
 import os
 import random
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -59,16 +60,21 @@ class VllmEngine:
         """
         from vllm.exceptions import VLLMValidationError
 
-        samples: list[tuple[Request, AppliedGrammar]] = []
+        samples: list[tuple[Request, AppliedGrammar, float]] = []
         prompts, parameters = [], []
         for request in requests:
             require_samplable(request)
+            began = time.perf_counter()
             applied = continued_grammar(request) or guidance_grammar(
-                request.grammar, self._tokenizer, self._end_ids, most=request.max_new_tokens
+                request.grammar,
+                self._tokenizer,
+                self._end_ids,
+                most=None if request.pauses else request.max_new_tokens,
             )
+            seconds = 0.0 if request.grammar is None else time.perf_counter() - began
             # One by one: vLLM refuses several greedy samples, and its n-th seed is the first of the next seed.
             for sample in range(request.n):
-                samples.append((request, applied))
+                samples.append((request, applied, seconds))
                 prompts.append({"prompt_token_ids": list(request.prompt_ids)})
                 parameters.append(self._parameters(request, applied, sample_seed(request, sample)))
         if not samples:
@@ -78,8 +84,8 @@ class VllmEngine:
         except VLLMValidationError as error:
             raise ConfigurationError(f"vLLM refuses a request: {error}") from error
         return [
-            self._reader.read(request, _written(output), applied)
-            for (request, applied), output in zip(samples, outputs, strict=True)
+            self._reader.read(request, _written(output), applied, grammar_seconds=seconds)
+            for (request, applied, seconds), output in zip(samples, outputs, strict=True)
         ]
 
     def session(self) -> ReplaySession:
@@ -205,7 +211,16 @@ def _written(output: Any) -> Written:
         error = f"vLLM gave up after {len(ids)} tokens: finish_reason is '{completion.finish_reason}'"
     if not ids:
         raise RuntimeError(f"vLLM returned no token for a prompt of {len(output.prompt_token_ids)}; {error}")
-    return Written(token_ids=ids, logprobs=logprobs, finish=finish, error=error)
+    return Written(token_ids=ids, logprobs=logprobs, finish=finish, error=error, seconds=_seconds(output.metrics))
+
+
+def _seconds(metrics: Any) -> tuple[float, float] | None:
+    """When vLLM had the first and the last token, since it took the request in; None without its statistics
+    (``disable_log_stats=False`` turns them on)."""
+    if not getattr(metrics, "first_token_latency", None):
+        return None
+    first = float(metrics.first_token_latency)
+    return first, first + float(metrics.last_token_ts - metrics.first_token_ts)
 
 
 def _end_ids(llm: "LLM", tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -36,7 +36,7 @@ class AppliedGrammar:
 
 
 def guidance_grammar(
-    grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int
+    grammar: Grammar | None, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], *, most: int | None
 ) -> AppliedGrammar:
     """A grammar as vLLM's guidance back end takes it.
 
@@ -44,7 +44,8 @@ def guidance_grammar(
         grammar: of any kind; its narrowing cannot be sent. None: nothing is asked for.
         tokenizer: the model's.
         end_ids: the tokens that end a text. vLLM's masks know the tokenizer's alone: the text spells out the others.
-        most: tokens that a text may have; where no sentence is as short, the grammar is not applied.
+        most: tokens that a text may have; where no sentence is as short, the grammar is not applied. None: the text
+            pauses there, and goes on.
 
     Raises:
         ConfigurationError: the tokenizer is none that llguidance can read.
@@ -56,7 +57,8 @@ def guidance_grammar(
     try:
         compiler.compile(grammar)
         compiled = compiler.compile(masks)
-        require_room(compiled, most)
+        if most is not None:
+            require_room(compiled, most)
         leniency = compiled.leniency
         text = lark_text(compiled.masked, compiled.vocabulary, lenient=leniency is not None)
     except GrammarError as error:
@@ -78,7 +80,7 @@ def continued_grammar(request: Request) -> AppliedGrammar | None:
         return None
     return AppliedGrammar(
         error=f"the sentence begins with {request.written} tokens of the prompt, and this engine begins one with what "
-        "it writes itself: give the turn a larger budget, or use the transformers engine"
+        "it writes itself: let the turn not pause, give it a larger budget, or use the transformers engine"
     )
 
 

@@ -235,7 +235,7 @@ def test_a_turn_stops_at_a_string_of_its_own_only(model: Any, tokenizer: Any) ->
         and "".join(texts).count(texts[index - 1][-1:] + texts[index]) == 1
     )  # fmt: skip
     stop = texts[split - 1][-1:] + texts[split]
-    # In one turn it is found; where it began in the turn before, or in what others wrote, it is not.
+    # In one turn it is found, also where that paused within it; where it began in what others wrote, it is not.
     stopping = Request(prompt_ids=PROMPT, max_new_tokens=10, temperature=0, stops=(stop,))
     (cut,) = engine.generate([stopping])
     assert (cut.finish, cut.token_ids) == ("stop", whole.token_ids[: split + 1])
@@ -245,7 +245,10 @@ def test_a_turn_stops_at_a_string_of_its_own_only(model: Any, tokenizer: Any) ->
             run_turn(session, most_steps=MOST_STEPS)
             session.extend(row, whole.token_ids[written:split], max_new_tokens=10 - split)
             turn = run_turn(session, most_steps=MOST_STEPS)[row]
-        assert (turn.finish, turn.token_ids) == ("length", whole.token_ids[split:])
+        expected = (
+            ("stop", whole.token_ids[split : split + 1]) if written == split else ("length", whole.token_ids[split:])
+        )
+        assert (turn.finish, turn.token_ids) == expected
 
 
 @pytest.mark.parametrize("kind", ["cached", "replayed"])

@@ -172,6 +172,25 @@ def test_the_end_of_text_comes_before_the_stop_and_the_stop_before_the_budget() 
         assert TurnEnds(tokenizer, end_ids).finish(row) == expected
 
 
+def test_a_fork_pauses_and_stops_where_its_row_does() -> None:
+    tokenizer = byte_level()
+    watch = TurnEnds(tokenizer, ())
+    letters = tokenizer.convert_tokens_to_ids(list("</sql>"))
+    row = Row(Request(prompt_ids=letters, max_new_tokens=9, stops=("</sql>",)), number=0, stream="0")
+    row.append(letters[0], logprob=0.0, log_z=0.0)
+    row.finish = "length"
+    row.end_turn()
+    # What others have written is no beginning of a stop; what the turn had before it paused is.
+    for between, expected in ((letters[1:2], None), ([], "stop")):
+        before = row.fork(number=1, seed=0)
+        before.extend(between, max_new_tokens=9, pauses=True)
+        fork = before.fork(number=2, seed=0)
+        assert fork.pauses
+        for token in letters[2 if between else 1 :]:
+            fork.append(token, logprob=0.0, log_z=0.0)
+        assert watch.finish(fork) == expected
+
+
 def test_tokens_without_text_within_a_stop_do_not_hide_it() -> None:
     tokenizer = byte_level()
     tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
