@@ -28,7 +28,7 @@ class Request:
     grammar: Grammar | None = None
     """Tokens that leave this language are masked; None leaves the model free."""
     written: int = 0
-    """How many of the last prompt tokens belong to the turn, which goes on: one that paused, or ended, and is continued by
+    """How many of the last prompt tokens belong to the turn, which goes on: it paused, or ended, and is continued by
     another request. Under a grammar they are the beginning of its sentence. 0: the turn begins after the prompt."""
     temperature: float = 1.0
     """Logits are divided by it; 0 takes the most probable token."""
