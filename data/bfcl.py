@@ -38,6 +38,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "live_irrelevance": ("live_irrelevance",),
 }
 """Category -> what its file is called, in newer versions and in older ones."""
+ORIGIN = "get it from https://github.com/ShishirPatil/gorilla (berkeley-function-call-leaderboard/bfcl_eval/data)"
 FILE = re.compile(r"BFCL_v\d+_")
 WITHOUT_CALLS = frozenset({"irrelevance", "live_irrelevance"})
 """No function fits, so the right answer has no call; there is no file of answers."""
@@ -108,11 +109,11 @@ class BfclReader:
         for name in CATEGORIES[category]:
             if found := sorted(file for file in root.glob("BFCL_v*.json") if FILE.sub("", file.stem) == name):
                 return found[-1]
-        return directory_file(self.path, f"BFCL_v*_{CATEGORIES[category][0]}.json", "bfcl")
+        return directory_file(self.path, f"BFCL_v*_{CATEGORIES[category][0]}.json", "bfcl", ORIGIN)
 
 
 def _answers(file: Path) -> dict[str, Any]:
-    rows = json_lines(directory_file(str(file.parent / "possible_answer"), file.name, "bfcl"))
+    rows = json_lines(directory_file(str(file.parent / "possible_answer"), file.name, "bfcl", ORIGIN))
     return {row["id"]: row.get("ground_truth") for row in rows if isinstance(row, Mapping) and "id" in row}
 
 

@@ -24,6 +24,8 @@ from data.rows import UnusableRowError, require_rows
 from data.source import directory_file, json_lines
 from envs.json.task import CallsGold, JsonTask
 
+ORIGIN = "write it: rows of your own, one a line, as data/function_calls.py has them"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionCallsReader:
@@ -42,7 +44,8 @@ class FunctionCallsReader:
         """
         tasks: list[JsonTask] = []
         skipped: Counter[str] = Counter()
-        for number, row in enumerate(json_lines(directory_file(self.path, f"{split}.jsonl", "function_calls"))):
+        file = directory_file(self.path, f"{split}.jsonl", "function_calls", ORIGIN)
+        for number, row in enumerate(json_lines(file)):
             try:
                 tasks.append(row_task(row, f"{split}-{number}"))
             except UnusableRowError as reason:

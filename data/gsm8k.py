@@ -12,6 +12,7 @@ from envs.errors import ConfigurationError
 from envs.math.task import MathTask
 
 OFFICIAL_SPLITS: dict[Split, str] = {"train": "train", "heldout": "test"}
+ORIGIN = "get it from https://github.com/openai/grade-school-math, or give hub://openai/gsm8k"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -90,7 +91,7 @@ def read_problems(path: str, subset: str, split: Split) -> tuple[list[Gsm8kProbl
 def _rows(path: str, subset: str, official: str) -> Iterable[Any]:
     if is_hub(path):
         return hub_rows(path, official, subset)
-    return json_lines(directory_file(path, f"{official}.jsonl", "gsm8k"))
+    return json_lines(directory_file(path, f"{official}.jsonl", "gsm8k", ORIGIN))
 
 
 def _parts(answer: str) -> tuple[str, str | None]:

@@ -1,7 +1,7 @@
 """The readers that a configuration can name, and the one way in which tasks are loaded."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,21 @@ from data.bundled_tasks import BundledFunctionsReader, BundledJsonReader, Bundle
 from data.function_calls import FunctionCallsReader
 from data.gsm8k import Gsm8kReader
 from data.gsm8k_json import Gsm8kJsonReader
+from data.jsonschemabench import JsonSchemaBenchReader
+from data.math_problems import MathProblemsReader
 from data.reader import Reader, Reading, Split
 from data.schema_instances import SchemaInstancesReader
 from data.spider import SpiderReader
+from data.spider_variants import SpiderVariantsReader
 from data.sql_questions import SqlQuestionsReader
+from data.wikisql import WikiSqlReader
 from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.options import construct
+from envs.sql.environment import SqlEnvironment
+from envs.sql.executor.spider_suite import require_suites
+from envs.sql.task import SqlTask
+from envs.task import Task
 from envs.transcript import Transcript
 
 READERS: dict[str, Callable[..., Reader]] = {
@@ -30,9 +38,13 @@ READERS: dict[str, Callable[..., Reader]] = {
     "function_calls": FunctionCallsReader,
     "gsm8k": Gsm8kReader,
     "gsm8k_json": Gsm8kJsonReader,
+    "jsonschemabench": JsonSchemaBenchReader,
+    "math_problems": MathProblemsReader,
     "schema_instances": SchemaInstancesReader,
     "spider": SpiderReader,
+    "spider_variants": SpiderVariantsReader,
     "sql_questions": SqlQuestionsReader,
+    "wikisql": WikiSqlReader,
 }
 
 
@@ -42,7 +54,7 @@ class DataConfig:
 
     reader: str
     """bfcl, bird, bundled_functions, bundled_json, bundled_math, bundled_sql, function_calls, gsm8k, gsm8k_json,
-    schema_instances, spider or sql_questions."""
+    jsonschemabench, math_problems, schema_instances, spider, spider_variants, sql_questions or wikisql."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The reader's own options; those of public datasets need ``path``: a directory or hub://owner/name."""
 
@@ -68,9 +80,11 @@ def load_tasks(reader: Reader, environment: Environment[Any], split: Split) -> R
     has occurred before: records and comparisons are joined on it.
 
     Raises:
-        ConfigurationError: a file is missing, or no task is left.
+        ConfigurationError: a file is missing, or no task is left; or the environment asks for Spider's official test
+            suite, which lacks a task's database.
     """
     reading = reader.read(split)
+    _require_suites(reading.tasks, environment)
     skipped = Counter(reading.skipped)
     unique = list({task.id: task for task in reversed(reading.tasks)}.values())[::-1]
     if len(unique) < len(reading.tasks):
@@ -93,3 +107,13 @@ def load_tasks(reader: Reader, environment: Environment[Any], split: Split) -> R
         reasons = "; ".join(f"{count} x {reason}" for reason, count in skipped.most_common(3)) or "the split is empty"
         raise ConfigurationError(f"split '{split}' has no usable task: {reasons}")
     return Reading(tasks=tasks, skipped=skipped)
+
+
+def _require_suites(tasks: Sequence[Task], environment: Environment[Any]) -> None:
+    """
+    Raises:
+        ConfigurationError: Spider's official test suite is asked for, and lacks the database of a task.
+    """
+    directory = environment.executor.spider_test_suite if isinstance(environment, SqlEnvironment) else None
+    if directory is not None:
+        require_suites(directory, (task.database for task in tasks if isinstance(task, SqlTask)))

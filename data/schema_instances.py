@@ -16,6 +16,10 @@ from envs.json.schema import compile_schema
 from envs.json.task import JsonTask
 
 DATASET = "schema_instances"
+ORIGIN = (
+    "write it: one row a line, as data/schema_instances.py has them; for the public schemas take the reader"
+    " jsonschemabench, or hub://epfl-dlab/JSONSchemaBench"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +82,9 @@ class SchemaInstancesReader:
             return hub_rows(self.path, "train" if split == "train" else self.hub_heldout, self.subset)
         path = Path(self.path).expanduser()
         if path.suffix == ".jsonl":
-            path = directory_file(str(path.parent), path.name, DATASET)
+            path = directory_file(str(path.parent), path.name, DATASET, ORIGIN)
         else:
-            path = directory_file(self.path, f"{split}.jsonl", DATASET)
+            path = directory_file(self.path, f"{split}.jsonl", DATASET, ORIGIN)
         return json_lines(path)
 
     def _is_heldout(self, task_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Rows of a dataset, from a directory on disk or from the Hugging Face hub (``hub://owner/name``)."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,32 @@ def is_hub(path: str) -> bool:
     return path.startswith(HUB_PREFIX)
 
 
-def directory_file(directory: str, name: str, dataset: str) -> Path:
-    """The file ``name`` inside a dataset's directory.
+def directory_files(directory: str, names: Sequence[str], dataset: str, origin: str) -> list[Path]:
+    """The files and folders called ``names`` inside a dataset's directory, in their order.
+
+    Args:
+        origin: how to come by them, in words: ``get it from https://...``.
 
     Raises:
-        ConfigurationError: the directory or the file is not there; names what is missing.
+        ConfigurationError: the directory or any of them is not there; names all that is missing, and the origin.
     """
     root = Path(directory).expanduser()
+    wanted = ", ".join(f"'{name}'" for name in names)
     if not root.is_dir():
-        raise ConfigurationError(
-            f"{dataset}: no directory '{root}'; give the unpacked dataset's path or hub://owner/name"
-        )
-    path = root / name
-    if not path.exists():
-        raise ConfigurationError(f"{dataset}: '{root}' lacks '{name}'; expected the official layout")
-    return path
+        raise ConfigurationError(f"{dataset}: no directory '{root}'; expected one with {wanted}; {origin}")
+    missing = ", ".join(f"'{name}'" for name in names if not (root / name).exists())
+    if missing:
+        raise ConfigurationError(f"{dataset}: '{root}' lacks {missing}; {origin}")
+    return [root / name for name in names]
+
+
+def directory_file(directory: str, name: str, dataset: str, origin: str) -> Path:
+    """The one file ``name``, as ``directory_files`` has it.
+
+    Raises:
+        ConfigurationError: as there.
+    """
+    return directory_files(directory, [name], dataset, origin)[0]
 
 
 def json_file(path: Path, dataset: str) -> list[Any]:

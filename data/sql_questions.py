@@ -23,6 +23,8 @@ from envs.sql.dialects import translate
 from envs.sql.schema import read_schema
 from envs.sql.task import SqlTask
 
+ORIGIN = "write it: rows of your own, one a line, as data/sql_questions.py has them"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SqlQuestionsReader:
@@ -58,7 +60,8 @@ class SqlQuestionsReader:
         opened = OpenedDatabases()
         tasks: list[SqlTask] = []
         skipped: Counter[str] = Counter()
-        for number, row in enumerate(json_lines(directory_file(self.path, f"{split}.jsonl", "sql_questions"))):
+        file = directory_file(self.path, f"{split}.jsonl", "sql_questions", ORIGIN)
+        for number, row in enumerate(json_lines(file)):
             task = self._task(row, f"{split}-{number}", split, opened)
             if isinstance(task, SqlTask):
                 tasks.append(task)

@@ -170,18 +170,21 @@ branch_{s}: expression_{s} THEN expression_{s}
 _LITERAL = "literal: NUMBER | STRING | QUOTED | CONSTANT\n"
 
 
-def make_grammar(database: Database) -> Grammar:
+def make_grammar(database: Database, only: tuple[str, ...] | None = None) -> Grammar:
     """The queries over a SQLite ``database``, with or without a final semicolon.
+
+    Args:
+        only: the names of the tables that a query may read; None for all.
 
     Raises:
         ConfigurationError: the database cannot be read.
     """
-    return _make_grammar(database, current_identity(database))
+    return _make_grammar(database, only, current_identity(database))
 
 
 @lru_cache(maxsize=1024)
-def _make_grammar(database: Database, _identity: Hashable) -> Grammar:
-    schema = read_schema(database)
+def _make_grammar(database: Database, only: tuple[str, ...] | None, _identity: Hashable) -> Grammar:
+    schema = read_schema(database, only)
     catalogue = Catalogue(tuple((table.name, tuple(column.name for column in table.columns)) for table in schema))
     tables = sorted({table for table, _ in catalogue.tables})
     columns = sorted({column for _, names in catalogue.tables for column in names})

@@ -77,8 +77,8 @@ def render_schema(task: SqlTask, budget: SchemaBudget, count_tokens: TokenCounte
     Raises:
         ConfigurationError: the database cannot be read.
     """
-    tables = read_schema(task.database)
-    samples = sample_values(task.database, budget.samples)
+    tables = read_schema(task.database, task.tables)
+    samples = sample_values(task.database, budget.samples, task.tables)
     text = _text(tables, len(tables), samples, task)
     if budget.tokens is None or count_tokens(text) <= budget.tokens:
         return text
@@ -115,7 +115,7 @@ def _protected(task: SqlTask, tables: Sequence[Table], budget: SchemaBudget) -> 
 
 def _by_relevance(tables: Sequence[Table], task: SqlTask) -> list[str]:
     """Names of the tables, the least relevant first; of equals, the later one first."""
-    samples = sample_values(task.database, RELEVANCE_SAMPLES)
+    samples = sample_values(task.database, RELEVANCE_SAMPLES, task.tables)
     scores = relevances(f"{task.question} {task.evidence}", tables, samples, task.descriptions)
     return sorted(reversed(scores), key=scores.__getitem__)
 

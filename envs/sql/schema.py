@@ -14,13 +14,17 @@ from envs.sql.identifiers import quoted
 _SAMPLE_LIMITS = ExecutionLimits(seconds=1.0, rows=1_000)
 
 
-def read_schema(database: Database) -> tuple[Table, ...]:
+def read_schema(database: Database, only: tuple[str, ...] | None = None) -> tuple[Table, ...]:
     """The tables and views of a database.
+
+    Args:
+        only: the names of those that are wanted; None for all.
 
     Raises:
         ConfigurationError: the database cannot be read.
     """
-    return _read_schema(database, current_identity(database))
+    tables = _read_schema(database, current_identity(database))
+    return tables if only is None else tuple(table for table in tables if table.name in only)
 
 
 def current_identity(database: Database) -> Hashable:
@@ -50,24 +54,27 @@ def _read_schema(database: Database, _identity: Hashable) -> tuple[Table, ...]:
 Samples = dict[tuple[str, str], tuple[object, ...]]
 
 
-def sample_values(database: Database, count: int) -> Samples:
+def sample_values(database: Database, count: int, only: tuple[str, ...] | None = None) -> Samples:
     """Up to ``count`` different values of each column, by (table, column); none where they take over a second.
+
+    Args:
+        only: the names of the tables that are wanted; None for all.
 
     Raises:
         ConfigurationError: the database cannot be read.
     """
-    return _sample_values(database, count, current_identity(database)) if count else {}
+    return _sample_values(database, count, only, current_identity(database)) if count else {}
 
 
 @lru_cache(maxsize=1024)
-def _sample_values(database: Database, count: int, _identity: Hashable) -> Samples:
+def _sample_values(database: Database, count: int, only: tuple[str, ...] | None, _identity: Hashable) -> Samples:
     samples: Samples = {}
     try:
         connection = open_connection(database, _SAMPLE_LIMITS)
     except DatabaseFaultError as fault:
         raise ConfigurationError(f"SQL task: '{database.name}' cannot be read: {fault}") from fault
     try:
-        for table in read_schema(database):
+        for table in read_schema(database, only):
             for column in table.columns:
                 name = quoted(column.name)
                 result = connection.execute(

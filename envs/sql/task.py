@@ -19,6 +19,9 @@ class SqlTask(Task):
     """External knowledge that some datasets (BIRD) hand to the model with the question."""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """What a table or a ``table.column`` (in lower case) means, in the dataset's own words."""
+    tables: tuple[str, ...] | None = None
+    """The tables that the question is about, as the database spells them, where the database holds others that have
+    nothing to do with it (WikiSQL): prompt and grammar know these alone. None: all."""
     is_for_training: bool = False
     """The task is trained on: a schema that has to be cut may then keep what the gold reads. In a task that measures,
     that would tell the answer."""

@@ -35,8 +35,10 @@ def test_every_gold_answer_is_worth_1_in_every_component(name: str, reader: str,
     environment = make_environment(EnvironmentConfig(name=name, options=options))
     tasks = make_reader(DataConfig(reader=reader), environment).read(split).tasks
     plain = {part for part, entry in COMPONENTS[name].items() if isinstance(entry, Component)}
-    # r_ves is a measured time, Spider's exact match knows only a part of SQL, and a null covers no key.
-    parts = {part: PartConfig(weight=1) for part in plain - {"r_ves", "spider_exact_match", "coverage"}}
+    # r_ves is a measured time, Spider's exact match knows only a part of SQL, its test suite has databases of its own,
+    # and a null covers no key.
+    others = {"r_ves", "spider_exact_match", "spider_test_suite", "coverage"}
+    parts = {part: PartConfig(weight=1) for part in plain - others}
     composite = Composite(environment, RewardConfig(parts=parts))
     golds = [environment.reference(task) for task in tasks]
     verdicts = environment.judge([(task, Transcript.of(gold or "")) for task, gold in zip(tasks, golds, strict=True)])

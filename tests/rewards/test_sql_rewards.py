@@ -1,11 +1,14 @@
 """What SQL verdicts are worth."""
 
+import math
+
 import pytest
 
 from envs.errors import ConfigurationError
 from envs.sql.environment import SqlEnvironment
 from envs.sql.executor.settings import ExecutorSettings
 from envs.sql.judge import SqlVerdict
+from envs.sql.metrics.bird_execution import r_ves
 from envs.sql.parsing.facts import ParsedFacts
 from rewards.component import Component
 from rewards.composite import Composite
@@ -61,7 +64,7 @@ def test_naming_every_column_does_not_pay() -> None:
 
 def test_what_is_no_rate_says_so() -> None:
     rates = {"parsed", "executed", "agrees_on_database", "spider_execution", "bird_execution"}
-    rates |= {"exact", "spider_exact_match"}
+    rates |= {"exact", "spider_exact_match", "spider_test_suite"}
     assert {name for name in COMPONENTS if made(name).is_rate} == rates
     assert {made(name).verdict for name in COMPONENTS} == {SqlVerdict}
 
@@ -93,6 +96,13 @@ def test_an_answer_that_is_not_there_is_worth_nothing_and_one_that_cannot_be_mea
 def test_official_metrics_are_in_the_unit_interval() -> None:
     verdict = SqlVerdict(answer="x", metrics={"soft_f1": 0.5, "r_ves": 1.25})
     assert (measure("soft_f1", verdict), measure("r_ves", verdict)) == (0.5, 1.0)
+
+
+def test_the_mean_of_r_ves_is_the_official_score_by_its_greatest() -> None:
+    rewards = [1.25, 1.0, 0.75, 0.5, 0.25, 0.0]
+    measured = [measure("r_ves", SqlVerdict(answer="x", metrics={"r_ves": reward})) for reward in rewards]
+    mean = sum(value or 0.0 for value in measured) / len(measured)
+    assert mean * 100 * math.sqrt(1.25) == pytest.approx(r_ves(rewards))
 
 
 def test_a_component_whose_facts_nobody_asked_for_is_refused() -> None:

@@ -1,7 +1,8 @@
 """What is said of an answer beyond right or wrong, where a configuration asks for it: official metrics, parsed facts.
 
-The official metrics are what their scripts say on the task's own database. Differences that remain: Spider's
-foreign keys are the database's own here, in the script those of ``tables.json``.
+The official metrics are what their scripts say on the task's own database, ``spider_test_suite`` on those of its
+distribution. Differences that remain: Spider's foreign keys are the database's own here, in the script those of
+``tables.json``.
 """
 
 import time
@@ -16,6 +17,7 @@ from envs.sql.databases.execution import DatabaseFault, Execution, ExecutionLimi
 from envs.sql.databases.schema import Table
 from envs.sql.executor.deadline import Deadline, Phase
 from envs.sql.executor.job import Facts, Inspection, InspectJob, JudgeJob
+from envs.sql.executor.spider_suite import SpiderTestSuite
 from envs.sql.metrics.bird_execution import is_bird_match, r_ves_reward, soft_f1
 from envs.sql.metrics.spider_exact_match import exact_match
 from envs.sql.metrics.spider_execution import is_execution_match
@@ -69,6 +71,8 @@ class FactFinder:
     """Of ``envs.sql.executor.job.Fact``."""
     limits: ExecutionLimits
     deadline: Deadline
+    test_suite: SpiderTestSuite | None = None
+    """For the fact ``spider_test_suite``."""
     _schemas: dict[str, _Schema] = field(default_factory=dict)
 
     def names(self, connection: Connection, database: Database, query: str, execution: Execution) -> tuple[str, ...]:
@@ -158,6 +162,16 @@ class FactFinder:
             return None
         return float(is_match)
 
+    def spider_test_suite(self, answer: Answer) -> float | None:
+        """Spider's test-suite accuracy, on the databases of its distribution."""
+        if self.test_suite is None:
+            return None
+        try:
+            is_match = self.test_suite.is_match(answer.job)
+        except UndecidedError:
+            return None
+        return None if is_match is None else float(is_match)
+
     def spider_exact_match(self, answer: Answer) -> float | None:
         """Spider's exact-set match."""
         schema = self._schema(answer.connection, answer.job.database.location).spider
@@ -207,6 +221,7 @@ def _names_of(reads: frozenset[tuple[str, str]]) -> tuple[str, ...]:
 
 _METRICS: Mapping[str, Callable[[FactFinder, Answer], float | None]] = {
     "spider_execution": FactFinder.spider_execution,
+    "spider_test_suite": FactFinder.spider_test_suite,
     "spider_exact_match": FactFinder.spider_exact_match,
     "bird_execution": FactFinder.bird_execution,
     "soft_f1": FactFinder.soft_f1,

@@ -7,6 +7,7 @@ from typing import get_args
 from envs.errors import ConfigurationError, nearest
 from envs.sql.databases.execution import ExecutionLimits
 from envs.sql.executor.job import Fact
+from envs.sql.executor.spider_suite import require_suite_directory
 from envs.sql.suite.settings import SuiteSettings
 
 
@@ -20,6 +21,9 @@ class ExecutorSettings:
     """The fuzzed databases that an answer must agree on beside the task's own; null for the task's own alone."""
     facts: tuple[str, ...] = ()
     """What is said of an answer besides: any of ``envs.sql.executor.job.Fact``. Components that need one name it."""
+    spider_test_suite: str | None = None
+    """For the fact of this name: the directory of Spider's official test suites, ``NAME/*.sqlite`` for each database
+    (``envs.sql.executor.spider_suite``)."""
     workers: int | None = None
     """Processes; by default the machine's cores, divided by the training processes on it (``LOCAL_WORLD_SIZE``)."""
     worker_bytes: int = 2_147_483_648
@@ -33,6 +37,10 @@ class ExecutorSettings:
         for fact in self.facts:
             if fact not in known:
                 raise ConfigurationError(f"sql: unknown fact '{fact}'{nearest(fact, known)}; known: {', '.join(known)}")
+        if "spider_test_suite" in self.facts:
+            require_suite_directory(self.spider_test_suite)
+        elif self.spider_test_suite is not None:
+            raise ConfigurationError("sql: spider_test_suite is given, but facts do not hold 'spider_test_suite'")
         if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):
             raise ConfigurationError(f"sql: workers is {self.workers!r}; expected an integer from 1, or null")
         for name in ("worker_bytes", "cache_bytes"):

@@ -1,6 +1,7 @@
 """The open connections of one worker: a bounded number, opened anew when their database has changed."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from envs.sql.databases.database import Database
 from envs.sql.databases.execution import DatabaseFaultError, ExecutionLimits
@@ -15,7 +16,14 @@ OPEN_CONNECTIONS = {"sqlite": 64, "duckdb": 32, "postgres": 2}
 class WarmConnections:
     """Connections by the database's location, least recently used first."""
 
-    def __init__(self, limits: ExecutionLimits, deadline: Deadline) -> None:
+    def __init__(
+        self, limits: ExecutionLimits, deadline: Deadline, capacity: Mapping[str, int] = OPEN_CONNECTIONS
+    ) -> None:
+        """
+        Args:
+            capacity: how many may be open, by kind of database.
+        """
+        self._capacity = capacity
         self._limits = limits
         self._deadline = deadline
         self._opened: OrderedDict[str, TimedConnection] = OrderedDict()
@@ -41,7 +49,7 @@ class WarmConnections:
             self._opened.move_to_end(location)
             return connection
         self._drop(location)
-        while len(self._opened) >= OPEN_CONNECTIONS[database.kind]:
+        while len(self._opened) >= self._capacity[database.kind]:
             self._opened.popitem(last=False)[1].close()
         self._opened[location] = opened = TimedConnection(database, self._limits, self._deadline)
         return opened

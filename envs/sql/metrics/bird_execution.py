@@ -11,6 +11,7 @@ from envs.sql.comparison import Rows
 
 REWARD_STEPS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5))
 """(least ratio of gold time to predicted time, reward), fastest first."""
+BEST_REWARD = REWARD_STEPS[0][1]
 SLOWEST_REWARD = 0.25
 OUTLIER_DEVIATIONS = 3
 """Ratios this many standard deviations from the mean, or more, are left out."""
