@@ -19,6 +19,7 @@ import yaml
 
 from envs.configuration_keys import explain, one_line, require_known_keys
 from envs.errors import ConfigurationError, own_cause
+from envs.nested_flags import take_nested_flags, with_nested_flag
 
 ConfigT = TypeVar("ConfigT")
 
@@ -67,8 +68,11 @@ def parse(
     for name, text in (switches or {}).items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
     _make_defaults_plain(parser)
+    plain_arguments, nested = take_nested_flags(config_type, arguments)
     try:
-        values = parser.parse_args(list(arguments))
+        values = parser.parse_args(plain_arguments)
+        for flag in nested:
+            values[flag.mapping] = with_nested_flag(values[flag.mapping], flag.keys, flag.value)
         config = parser.instantiate(values)
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         if (own := own_cause(error)) is not None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 from scripted import Echo, ScriptedEngine
+from tree_models import VOCABULARY, wide_model
 
 from decoding.budgets import Budgets
 from decoding.decoder import Decoding
 from decoding.engine import Request
+from decoding.forward import SampledModel
 from decoding.grammars.compiler import shared_compiler
-from decoding.search.diverse_beam import BeamGroups, BeamSearcher, Opening
+from decoding.search.diverse_beam import BeamGroups, BeamSearcher, Opening, search_beams
 from decoding.search.diverse_beam_decoder import DiverseBeamDecoder
 from decoding.transformers_engine import TransformersEngine, end_ids
 from envs.errors import ConfigurationError
@@ -24,6 +26,7 @@ from envs.task import Task
 
 WORDS = ["on", "one", "oh no", "a", "at", "as if", "if"]
 CHOICE = Grammar(kind="choice", source=json.dumps(WORDS))
+END = 0
 TASKS = [Task(id="which word is it?"), Task(id="on")]
 
 
@@ -94,23 +97,27 @@ def test_one_group_of_enough_beams_finds_the_most_probable_texts_of_a_grammar(mo
             assert rollout.transcript.text in WORDS
 
 
-def test_one_group_that_keeps_every_beginning_finds_the_most_probable_pair(model: Any, tokenizer: Any) -> None:
-    size = model.config.vocab_size
-    (group,) = decoder(model, tokenizer, tokens=2, beams=size).decode(TASKS[:1], n=[3]).groups
-    prompt = list(group.rollouts[0].prompt_ids)
-    ends = end_ids(model, tokenizer)
-    with torch.no_grad():
-        first = model(torch.tensor([prompt])).logits[0, -1].double().log_softmax(dim=0)
-        pairs = torch.tensor([[*prompt, token] for token in range(size)])
-        second = model(pairs).logits[:, -1].double().log_softmax(dim=1)
-    log_p = {(token,): float(first[token]) for token in ends}
-    for one, other in itertools.product(set(range(size)) - ends, range(size)):
-        log_p[one, other] = float(first[one] + second[one, other])
-    best = sorted(log_p, key=lambda text: -log_p[text])[:3]
-    assert [tuple(rollout.completion_ids) for rollout in group.rollouts] == best
-    assert [sum(rollout.logprobs) for rollout in group.rollouts] == pytest.approx(
-        [log_p[text] for text in best], abs=1e-4
-    )
+@pytest.mark.parametrize("name", ["llama", "mistral sliding", "gemma3"])
+def test_one_group_that_keeps_every_beginning_finds_the_most_probable_pairs(name: str) -> None:
+    model = wide_model(name).eval()
+    prompts = [[5, 6, 7, 8, 9, 10], [11, 12]]
+    openings = [Opening(prompt_ids=prompt, max_new_tokens=2) for prompt in prompts]
+    with SampledModel(model, None) as sampled:
+        searchers = search_beams(sampled, openings, BeamGroups(beams=VOCABULARY), [END])
+    for prompt, searcher in zip(prompts, searchers, strict=True):
+        with torch.no_grad():
+            first = model(torch.tensor([prompt])).logits[0, -1].double().log_softmax(dim=0)
+            pairs = torch.tensor([[*prompt, token] for token in range(VOCABULARY)])
+            second = model(pairs).logits[:, -1].double().log_softmax(dim=1)
+        log_p: dict[tuple[int, ...], float] = {(END,): float(first[END])}
+        for one, other in itertools.product(set(range(VOCABULARY)) - {END}, range(VOCABULARY)):
+            log_p[one, other] = float(first[one] + second[one, other])
+        best = sorted(log_p, key=lambda text: -log_p[text])[:VOCABULARY]
+        assert [beam.token_ids for beam in searcher.beams[:5]] == best[:5]
+        found = [beam.log_p for beam in searcher.beams]
+        assert found == pytest.approx([log_p[text] for text in best], abs=1e-4)
+        assert [sum(beam.logprobs) for beam in searcher.beams] == pytest.approx(found)
+        assert searcher.written == 2 * VOCABULARY - ((END,) in best)
 
 
 def test_one_beam_is_greedy_decoding_and_records_the_same(model: Any, tokenizer: Any) -> None:
@@ -151,8 +158,8 @@ def test_diversity_weighs_tokens_by_how_many_beams_have_just_taken_them() -> Non
     log_p = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64).log()
     opening = Opening(prompt_ids=(1,), max_new_tokens=4)
 
-    def first_tokens(diversity: float) -> list[tuple[int, ...]]:
-        searcher = BeamSearcher(BeamGroups(beams=4, groups=2, diversity=diversity), opening, [9], row=0)
+    def first_tokens(diversity: float, *, beams: int = 4, groups: int = 2) -> list[tuple[int, ...]]:
+        searcher = BeamSearcher(BeamGroups(beams=beams, groups=groups, diversity=diversity), opening, [9], row=0)
         searcher.step(searcher.live, log_p, [0.0], first=0)
         return [beam.token_ids for beam in searcher.beams]
 
@@ -161,6 +168,8 @@ def test_diversity_weighs_tokens_by_how_many_beams_have_just_taken_them() -> Non
     assert first_tokens(0.4) == [(0,), (1,), (0,), (1,)]
     assert first_tokens(0.5) == [(0,), (1,), (0,), (2,)]
     assert first_tokens(1.0) == [(0,), (1,), (2,), (0,)]
+    # Taken twice, token 0 falls behind token 1 from half of log .5/.3 = .51 on.
+    assert first_tokens(0.3, beams=3, groups=3) == [(0,), (0,), (1,)]
 
 
 def test_a_length_penalty_lets_longer_texts_win() -> None:

@@ -12,7 +12,7 @@ from scripted import Echo
 from tiny_model import END, START, build_tiny_tokenizer, widen
 from tokenizers.processors import TemplateProcessing
 from transformers import (
-    LlamaConfig,
+    BertForSequenceClassification,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
     LlamaForTokenClassification,
@@ -46,7 +46,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
                 single=f"{START} $A {END}", special_tokens=ends
             )
-        config = LlamaConfig(
+        config = kind.config_class(
             vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=WINDOW, num_labels=labels,
             id2label={place: f"label {place}" for place in range(labels)},
@@ -172,6 +172,16 @@ def test_without_a_chat_template_messages_follow_each_other_between_the_tokenize
     inner = tokenizer("one\n\n")["input_ids"] + tokenizer("yes" * WINDOW)["input_ids"]
     text = START + tokenizer.decode(inner[-(WINDOW - 2) :]) + END
     assert long.score == pytest.approx(float(outputs(model, text)[1]), abs=1e-5)
+
+
+def test_an_encoder_does_not_see_what_pads_its_batch_and_keeps_its_first_token(build: Build) -> None:
+    reference, model = build(BertForSequenceClassification, has_template=False)
+    texts = ["a", "SELECT 1", "yes " * WINDOW]
+    short, middle, long = rate(ProcessReward(model=reference), *map(state, texts))
+    for text, rating in ((texts[0], short), (texts[1], middle)):
+        assert rating.score == pytest.approx(float(outputs(model, f"{START}one\n\n{text}{END}")[1]), abs=1e-5)
+    (alone,) = rate(ProcessReward(model=reference), state(texts[2]))
+    assert long.score == pytest.approx(alone.score, abs=1e-5) and long.tokens == WINDOW
 
 
 def test_the_states_of_all_tasks_have_one_rater_and_all_scorers_one_model(sequences: tuple[str, Any]) -> None:

@@ -45,7 +45,7 @@ MAKERS = [
 LIMITS = st.none() | st.integers(0, 30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(MAKERS), st.integers(0, 10**6), st.booleans(), LIMITS, LIMITS, LIMITS, st.sampled_from([0, 0.3, 1])
 )
@@ -65,7 +65,7 @@ def test_every_strategy_selects_the_best_it_has_wherever_the_budget_ends(
         return
     states = [candidate.state for candidate in selection.candidates]
     assert any(state is selection.chosen for state in states)
-    assert selection.chosen.is_final or not any(state.is_final for state in states)
+    assert selection.chosen.is_final or scripted.ended == 0
     assert all(state.parent is not None for state in states)
 
 
@@ -235,8 +235,7 @@ def test_every_strategy_is_known_by_its_name() -> None:
     assert set(STRATEGIES) == {*ours, "explore_execute", "iterative"}
 
 
-def test_a_task_is_told_to_no_strategy_but_by_its_problem() -> None:
-    """Two tasks with the same tree have particles of their own."""
+def test_tasks_with_the_same_tree_are_resampled_by_streams_of_their_own() -> None:
     chosen = set()
     for name in map(str, range(20)):
         scripted = ScriptedSearch(tree=random_tree(Random(3), is_full=True), task=Task(id=name))

@@ -206,20 +206,29 @@ def quota_of(scripted: ScriptedSearch, strategy: Strategy, first: str) -> int:
     return sum(one.state.quota for one in selection.candidates if scripted.path(one.state)[1].text == first)
 
 
+def test_an_answer_that_was_not_drawn_is_better_than_none() -> None:
+    runaway = Step(text="runaway", tokens=50)
+    tree = Step(text="", children=(scored("end", 0.0), scored("go on", 1.0, runaway)))
+    scripted = ScriptedSearch(tree=tree, tokens=20)
+    path = chosen_path(scripted, ParticleFilter(particles=2, scorer=StepScorer(scripted=scripted)))
+    assert path[-1].text == "end"
+
+
 @pytest.mark.parametrize("name", list("abcdefgh"))
 def test_a_finished_particle_weighs_as_much_as_it_was_drawn(name: str) -> None:
     go_on: tuple[Step, ...] = ()
     for place in range(6):
         go_on = (scored(f"step {place}", 0.75, *go_on),)
     # Odds: ends 3 + 3, goes on 1 + 1, so that of 4 particles 3 have ended; from then on all odds are 3.
-    tree = Step(text="", children=(scored("end", 0.75), scored("go on", 0.5, *go_on)))
+    tree = Step(text="", children=(*(scored("end", 0.75),) * 2, *(scored("go on", 0.5, *go_on),) * 2))
     scripted = ScriptedSearch(tree=tree, task=Task(id=name))
     assert quota_of(scripted, ParticleFilter(particles=4, scorer=StepScorer(scripted=scripted)), "end") == 3
 
 
 def test_a_particle_without_a_score_keeps_the_weight_of_what_it_continues() -> None:
     unscored = Step(text="unscored", children=(Step(text="end"),))
-    tree = Step(text="", children=(scored("good", 0.75, unscored), scored("bad", 0.25, unscored)))
+    good, bad = scored("good", 0.75, unscored), scored("bad", 0.25, unscored)
+    tree = Step(text="", children=(*(good,) * 10, *(bad,) * 10))
     scripted = ScriptedSearch(tree=tree)
     # Of 20 particles 18 are good by their first weights, and more than 19 on average when these count once more.
     assert quota_of(scripted, ParticleFilter(particles=20, scorer=StepScorer(scripted=scripted)), "bad") <= 1

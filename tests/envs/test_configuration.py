@@ -147,6 +147,16 @@ def test_flags_reach_into_absent_and_new_sections(read: Read) -> None:
     assert read(FILE + "optional: {count: 4}\n", "--optional", "null").config.optional is None
 
 
+def test_flags_change_options_of_options_and_keep_what_lies_beside_them(read: Read) -> None:
+    file = FILE + "options: {executor: {facts: [a], workers: 2}, depth: 1}\n"
+    changed = read(file, "--options.executor.workers", "3", "--options.executor.limits.seconds=1e1").config.options
+    assert changed == {"executor": {"facts": ["a"], "workers": 3, "limits": {"seconds": 10.0}}, "depth": 1}
+    assert read(FILE, "--options.executor.names", "[x, y]").config.options == {"executor": {"names": ["x", "y"]}}
+    assert read(file, "--options.depth.deeper", "true").config.options["depth"] == {"deeper": True}
+    resolved = yaml.safe_load(read(file, "--options.executor.workers", "3").resolved)
+    assert resolved["options"]["executor"]["workers"] == 3
+
+
 def test_a_default_section_of_a_mapping_can_be_kept_changed_in_part_or_replaced(read: Read) -> None:
     low = Member(weight=0.1, label="l")
     assert read(FILE).config.presets == {"low": low}

@@ -62,6 +62,8 @@ class ScriptedSearch:
     environment: Any = None
     expanded: int = 0
     """Children that were made."""
+    ended: int = 0
+    """Of them, those that are final."""
     rounds: int = 0
     """Expansions that were asked for."""
     wishes: list[object] = field(default_factory=list)
@@ -138,6 +140,7 @@ class ScriptedSearch:
             return None
         self.expanded += 1
         child = self._state(path[:reached], state)
+        self.ended += child.is_final
         if reached < len(path):
             self._cut.add(id(child.episode))
         if self.tokens is not None:
