@@ -16,14 +16,14 @@ class Examination:
     """The text that was taken as the answer, as in ``Verdict``; None when there is none yet."""
     digest: str | None = None
     """Equal for answers that mean the same: queries with the same result, equal JSON values, equal mathematics. To be
-    compared among the episodes of one task in one call alone. None: the answer means nothing that could be compared."""
+    compared among the episodes of one task in one call alone. None: it means nothing that could be compared."""
     is_valid: bool = False
-    """All that can be checked without the gold holds: the query runs, the value obeys the schema, the mathematics can be
-    read."""
+    """All that can be checked without the gold holds: the query runs, the value obeys the schema and stands alone, the
+    mathematics can be read."""
     error: str | None = None
     """Category of the first thing wrong, a short, countable word as in ``Verdict``; None when nothing is."""
     message: str = ""
-    """The finding in words for the model: the database's error or the first rows of the result, what the schema forbids;
-    without tags, bounded in length."""
+    """The finding in words for the model: the database's error or the first rows of the result, what the schema
+    forbids; without tags, bounded in length."""
     unjudged: str | None = None
     """Why nothing can be said (a deadline, a corrupt database); the other fields then keep their defaults."""
