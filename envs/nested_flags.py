@@ -68,7 +68,7 @@ def _mappings(config_type: Any, path: tuple[str, ...]) -> list[tuple[str, ...]]:
         is_mapping = isinstance(typing.get_origin(hint), type) and issubclass(typing.get_origin(hint), Mapping)
         if is_mapping and typing.get_args(hint)[-1] is Any:
             found.append(place)
-        elif len(sections) == 1 and not is_mapping and sections[0].__dataclass_params__.frozen:
+        elif len(sections) == 1 and not is_mapping and sections[0].__dataclass_params__.frozen:  # type: ignore[attr-defined]
             found += _mappings(sections[0], place)
     return found
 
