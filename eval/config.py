@@ -15,7 +15,7 @@ from decoding.engine import Engine
 from decoding.search.account import SearchBudget
 from decoding.search.decoder import SearchDecoder
 from decoding.search.diverse_beam import BeamGroups
-from decoding.search.diverse_beam_decoder import DiverseBeamDecoder
+from decoding.search.diverse_beam_decoder import DiverseBeamDecoder, require_one_turn
 from decoding.search.registry import SearchConfig, make_strategy
 from envs.environment import Environment
 from envs.errors import ConfigurationError

@@ -2,8 +2,8 @@
 
     Wilson:  (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n),    z the normal quantile of 97.5 %
 
-Not covered: comparing two models task by task, which is sharper than asking whether two intervals overlap; and that a
-bootstrap over a handful of tasks is too narrow: read strata by their number of tasks.
+Not covered: comparing two models task by task, which is sharper than asking whether two intervals overlap
+(eval/paired.py); and that a bootstrap over a handful of tasks is too narrow: read strata by their number of tasks.
 """
 
 import math
@@ -41,7 +41,7 @@ def estimate(values: Sequence[float], *, is_proportion: bool) -> Estimate | None
         return None
     mean, count = math.fsum(values) / len(values), len(values)
     interval = None if is_proportion else _bootstrap(values)
-    low, high = interval or _wilson(mean, count)
+    low, high = interval or wilson(mean, count)
     return Estimate(mean=mean, low=min(low, mean), high=max(high, mean), count=count)
 
 
@@ -50,7 +50,8 @@ def are_separate(first: Estimate, second: Estimate) -> bool:
     return first.high < second.low or second.high < first.low
 
 
-def _wilson(mean: float, count: int) -> tuple[float, float]:
+def wilson(mean: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion ``mean`` of ``count`` tasks."""
     z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
     centre = mean + z * z / (2 * count)
     margin = z * math.sqrt(mean * (1 - mean) / count + z * z / (4 * count * count))

@@ -1,190 +1,217 @@
-"""Writes what was measured: report.md for people, report.json for programs, records.jsonl for every answer.
+"""Writes what was measured into a directory.
 
-Text of models and datasets may be anything (Markdown, HTML, control characters, lone surrogates): in report.md it stays
-inside its block or cell, in the JSON files it is escaped and otherwise untouched.
+    report.md                    for people
+    report.json                  the same numbers for programs
+    report.html                  to browse tasks and answers; one file that needs nothing else
+    records.jsonl, tasks.jsonl   every answer, every task
+    *.png                        pictures of report.md
+
+Text of models and datasets may be anything: see eval/markdown_text.py for report.md and eval/report_html.py for
+report.html; in the JSON files it is escaped and otherwise untouched.
 """
 
 import json
-import os
-import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from eval.intervals import Estimate, are_separate
-from eval.measurement import Evaluation, Measurement, Record
+from eval.markdown_text import Table, cell, fenced, printable, titled
+from eval.measurement import Evaluation, Measurement
+from eval.paired import Comparison, compare, holm, values_by_task
+from eval.plots import save_plots
+from eval.record_lines import line_of
+from eval.records import Record, TaskCard
+from eval.report_html import Costs, page
+from eval.report_tables import (
+    comparison_table,
+    cost_table,
+    error_table,
+    label_tables,
+    metrics_table,
+    note_table,
+    skipped_lines,
+    timing_table,
+    transcripts,
+)
 
-LONGEST_ANSWER = 1200
+METHODS = "Means over held-out tasks with 95 % intervals (Wilson for rates, bootstrap otherwise)."
+PAIRED_METHODS = (
+    "Task by task on the same tasks: McNemar's exact test and Newcombe's interval where each task has one value of 0 or"
+    " 1, else a sign-flip permutation test and a bootstrap of the mean difference."
+)
 
-
-def number(value: float) -> str:
-    """Three digits after the point, as all reports print them."""
-    return f"{value:.3f}"
-
-
-def interval(estimate: Estimate | None) -> str:
-    """``mean [low, high]``, or a dash when nothing could be judged."""
-    if estimate is None:
-        return "-"
-    return f"{number(estimate.mean)} [{number(estimate.low)}, {number(estimate.high)}]"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell(text) for text in line) + " |" for line in lines)
-
-
-def cell(text: str) -> str:
-    """``text`` on one line that neither ends a table's cell nor opens an HTML tag."""
-    # Entities and not backslashes: a backslash before the pipe would undo the escape.
-    return _printable(" ".join(text.split())).replace("|", "&#124;").replace("<", "&lt;")
-
-
-def fenced(text: str, language: str) -> str:
-    """A fenced code block, whose fence is longer than any run of backticks in ``text``."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.strip()}\n{fence}"
-
-
-def metrics_table(measurements: Mapping[str, Measurement]) -> str:
-    """One row a decoding, one column a metric, each with its 95 % interval."""
-    names = list(next(iter(measurements.values())).metrics)
-    rows = [
-        [name, *(interval(measurement.metrics[metric]) for metric in names), _counts(measurement)]
-        for name, measurement in measurements.items()
-    ]
-    return table(["decoding", *names, "answers"], rows)
-
-
-def change_table(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> str:
-    """One row a decoding and metric: before, after, the difference, and whether the intervals are apart."""
-    rows = []
-    for decoding, measured in after.items():
-        for metric, late in measured.metrics.items():
-            early = before[decoding].metrics[metric]
-            known = early is not None and late is not None
-            rows.append(
-                [
-                    decoding,
-                    metric,
-                    interval(early),
-                    interval(late),
-                    f"{late.mean - early.mean:+.3f}" if early and late else "-",
-                    ("yes" if early and late and are_separate(early, late) else "no") if known else "-",
-                ]
-            )
-    return table(["decoding", "metric", "before", "after", "change", "intervals apart"], rows)
-
-
-def label_tables(measurements: Mapping[str, Measurement]) -> str:
-    """The metrics by every label of the tasks, for each decoding."""
-    parts = []
-    for decoding, measurement in measurements.items():
-        for label, values in measurement.by_label.items():
-            names = list(measurement.metrics)
-            rows = [
-                [value, str(_count(estimates)), *(interval(estimates[name]) for name in names)]
-                for value, estimates in values.items()
-            ]
-            parts.append(f"### {decoding}, by {label}\n\n" + table([label, "tasks", *names], rows))
-    return "\n\n".join(parts)
-
-
-def error_table(measurements: Mapping[str, Measurement]) -> str:
-    """What was wrong with the answers, by category."""
-    categories = dict.fromkeys(category for each in measurements.values() for category in each.errors)
-    rows = [
-        [category, *(str(measurement.errors.get(category, 0)) for measurement in measurements.values())]
-        for category in categories
-    ]
-    return table(["error", *measurements], rows) if rows else "None of the answers had an error."
-
-
-def cost_table(measurements: Mapping[str, Measurement]) -> str:
-    """Tokens and seconds of each decoding."""
-    rows = []
-    for name, measurement in measurements.items():
-        ledger = measurement.ledger
-        rows.append(
-            [
-                name,
-                str(ledger.generated_tokens),
-                str(ledger.prefilled_tokens),
-                f"{ledger.generate_seconds:.1f}",
-                f"{ledger.judge_seconds:.2f}",
-            ]
-        )
-    return table(["decoding", "generated tokens", "prompt tokens", "seconds generating", "seconds judging"], rows)
-
-
-def transcripts(records: Sequence[Record], count: int) -> str:
-    """The first answers of each decoding, as quoted blocks that model text cannot break out of."""
-    parts = []
-    for decoding in dict.fromkeys(record.decoding for record in records):
-        for record in [record for record in records if record.decoding == decoding][:count]:
-            measured = ", ".join(
-                f"{name} {'unjudged' if value is None else number(value)}" for name, value in record.metrics.items()
-            )
-            parts.append(f"**{cell(record.task)}** ({cell(decoding)}; {measured})\n\n{quoted(record.text)}")
-    return "\n\n".join(parts)
-
-
-def quoted(text: str) -> str:
-    """Model text as an indented code block, cut to a readable length."""
-    if not text.strip():
-        return f"    ({'white space only' if text else 'empty'})"
-    shown = text if len(text) <= LONGEST_ANSWER else text[:LONGEST_ANSWER] + " ... (cut)"
-    # Split at "\n" alone: every other kind of line break is not printable and is replaced.
-    return "\n".join(f"    {_printable(line.expandtabs(4))}" for line in shown.split("\n"))
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)
-
-
-def skipped_lines(skipped: Mapping[str, int]) -> str:
-    """Rows of the dataset that were left out, with the reason."""
-    lines = [f"- {count} rows left out: {cell(reason)}" for reason, count in skipped.items()]
-    return "\n".join(lines) or "No row was left out."
+Comparisons = dict[tuple[str, str], Comparison | None]
+"""(decoding, metric) -> how it compares with the first decoding."""
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
     """One JSON line an answer."""
     with path.open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(asdict(record)) + "\n" for record in records)
+        lines.writelines(map(line_of, records))
 
 
 def write_evaluation(
-    directory: Path, evaluation: Evaluation, *, title: str, model: str, resolved: str, skipped: Mapping[str, int]
+    directory: Path,
+    evaluation: Evaluation,
+    *,
+    title: str,
+    model: str,
+    resolved: str,
+    skipped: Mapping[str, int],
+    cards: Sequence[TaskCard] = (),
+    costs: Costs = MappingProxyType({}),
 ) -> None:
-    """Writes the report of one evaluation, but for its picture, into a directory that is there."""
-    measurements = evaluation.measurements
-    text = f"""# {title}
+    """Writes the report of one evaluation into a directory that is there.
 
-Model: `{model}`. Means over held-out tasks with 95 % intervals (Wilson for rates, bootstrap otherwise).
+    Args:
+        directory: where to.
+        evaluation: what was measured.
+        title: of the report.
+        model: how the model was named.
+        resolved: the configuration as YAML.
+        skipped: reason -> rows of the dataset that were left out.
+        cards: the tasks, for those who browse them; one that is missing is shown by its answers alone.
+        costs: what the answers to each task cost, for those who browse them.
+    """
+    comparisons = compare_decodings(evaluation)
+    tables = _tables(evaluation, comparisons)
+    write_records(directory / "records.jsonl", evaluation.records)
+    with (directory / "tasks.jsonl").open("w", encoding="utf-8") as lines:
+        lines.writelines(map(line_of, cards))
+    (directory / "config.yaml").write_text(resolved, encoding="utf-8")
+    summary = _summary(evaluation, comparisons, title=title, model=model, resolved=resolved, skipped=skipped)
+    (directory / "report.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    plots = save_plots(directory, evaluation.measurements)
+    text = _markdown(evaluation, tables, plots, title=title, model=model, resolved=resolved, skipped=skipped)
+    (directory / "report.md").write_text(text, encoding="utf-8")
+    shown = [*tables.values(), *label_tables(evaluation.measurements)]
+    pictures = {caption: directory / name for name, caption in plots.items()}
+    html = page(evaluation, cards, shown, pictures, title=title, model=model, resolved=resolved, costs=costs)
+    (directory / "report.html").write_text(html, encoding="utf-8")
 
-{metrics_table(measurements)}
 
-![metrics](metrics.png)
+def compare_decodings(evaluation: Evaluation) -> Comparisons:
+    """Every decoding but the first with the first one, metric by metric, on the same tasks."""
+    by_decoding: dict[str, list[Record]] = {name: [] for name in evaluation.measurements}
+    for record in evaluation.records:
+        by_decoding[record.decoding].append(record)
+    first, *others = evaluation.measurements
+    return {
+        (name, metric): compare(values_by_task(by_decoding[first], metric), values_by_task(by_decoding[name], metric))
+        for name in others
+        for metric in evaluation.measurements[first].metrics
+    }
+
+
+def task_counts(records: Sequence[Record]) -> dict[str, int]:
+    """Decoding -> number of tasks that it answered."""
+    tasks: dict[str, set[str]] = {}
+    for record in records:
+        tasks.setdefault(record.decoding, set()).add(record.task)
+    return {decoding: len(ids) for decoding, ids in tasks.items()}
+
+
+def _tables(evaluation: Evaluation, comparisons: Comparisons) -> dict[str, Table]:
+    """Section -> its table."""
+    measurements, records = evaluation.measurements, evaluation.records
+    first = next(iter(measurements))
+    return {
+        "metrics": metrics_table(measurements),
+        "comparison": comparison_table(
+            comparisons, first, "this one", f"Compared with {first}", _headline_note(measurements, comparisons)
+        ),
+        "errors": error_table(measurements),
+        "cost": cost_table(measurements, task_counts(records)),
+        "timing": timing_table(records),
+        "notes": note_table(records),
+    }
+
+
+def _headline_note(measurements: Mapping[str, Measurement], comparisons: Comparisons) -> str:
+    """What is left of the headline's p-values when they are corrected for their number."""
+    headline = next(iter(next(iter(measurements.values())).metrics))
+    found = {name: each for (name, metric), each in comparisons.items() if metric == headline and each is not None}
+    if len(found) < 2:
+        return ""
+    corrected = dict(zip(found, holm([each.p_value for each in found.values()]), strict=True))
+    still = [name for name, value in corrected.items() if value < 0.05]
+    names = ", ".join(still) or "none"
+    return f"Of {len(found)} comparisons of {headline}, below p = 0.05 after Holm's correction: {names}."
+
+
+def _summary(
+    evaluation: Evaluation,
+    comparisons: Comparisons,
+    *,
+    title: str,
+    model: str,
+    resolved: str,
+    skipped: Mapping[str, int],
+) -> dict[str, Any]:
+    paired: dict[str, dict[str, Any]] = {}
+    for (decoding, metric), found in comparisons.items():
+        paired.setdefault(decoding, {})[metric] = asdict(found) if found else None
+    timing = timing_table(evaluation.records)
+    return {
+        "title": title,
+        "model": model,
+        "tasks": task_counts(evaluation.records),
+        "measurements": {name: asdict(measurement) for name, measurement in evaluation.measurements.items()},
+        "compared_with": next(iter(evaluation.measurements)),
+        "comparisons": paired,
+        "timing": [dict(zip(timing.header, row, strict=True)) for row in timing.rows],
+        "skipped": dict(skipped),
+        "configuration": resolved,
+    }
+
+
+def _markdown(
+    evaluation: Evaluation,
+    tables: Mapping[str, Table],
+    plots: Mapping[str, str],
+    *,
+    title: str,
+    model: str,
+    resolved: str,
+    skipped: Mapping[str, int],
+) -> str:
+    pictures = "\n\n".join(f"![{caption}]({name})" for name, caption in plots.items())
+    timing = f"### Time of first turns\n\n{tables['timing']}\n\n" if tables["timing"].rows else ""
+    return f"""# {cell(title)}
+
+Model: `{printable(model)}`. {METHODS}
+
+{tables["metrics"]}
+
+{pictures}
+
+## Compared with {cell(next(iter(evaluation.measurements)))}
+
+{PAIRED_METHODS}
+
+{tables["comparison"]}
 
 ## What was wrong
 
-{error_table(measurements)}
-
-## Strata
-
-{label_tables(measurements)}
+{tables["errors"]}
 
 ## Cost
 
-{cost_table(measurements)}
+{tables["cost"]}
+
+{timing}## Strata
+
+{titled(label_tables(evaluation.measurements))}
+
+## Grammars and judge
+
+{tables["notes"]}
 
 ## Sample answers
+
+All answers: `report.html`, `records.jsonl`.
 
 {transcripts(evaluation.records, 4)}
 
@@ -196,42 +223,3 @@ Model: `{model}`. Means over held-out tasks with 95 % intervals (Wilson for rate
 
 {fenced(resolved, "yaml")}
 """
-    summary: dict[str, Any] = {
-        "title": title,
-        "model": model,
-        "measurements": {name: asdict(measurement) for name, measurement in measurements.items()},
-        "skipped": dict(skipped),
-    }
-    write_records(directory / "records.jsonl", evaluation.records)
-    (directory / "config.yaml").write_text(resolved, encoding="utf-8")
-    (directory / "report.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    (directory / "report.md").write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def whole_directory(directory: Path) -> Iterator[Path]:
-    """A directory beside ``directory`` to write into; it takes that name at the end, and is removed when that fails."""
-    building = directory.with_name(f".{directory.name}.{os.getpid()}")
-    building.mkdir(parents=True)
-    try:
-        yield building
-        building.rename(directory)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _counts(measurement: Measurement) -> str:
-    notes = [str(measurement.answers)]
-    if measurement.unjudged:
-        notes.append(f"{measurement.unjudged} unjudged")
-    if measurement.without_grammar:
-        notes.append(f"{measurement.without_grammar} without grammar")
-    if measurement.lenient_grammar:
-        notes.append(f"{measurement.lenient_grammar} under a part of their grammar")
-    if measurement.closed:
-        notes.append(f"{measurement.closed} closed by the budget")
-    return ", ".join(notes)
-
-
-def _count(estimates: Mapping[str, Estimate | None]) -> int:
-    return max((estimate.count for estimate in estimates.values() if estimate), default=0)

@@ -5,20 +5,22 @@ from dataclasses import asdict
 from typing import Any
 
 from decoding.rollout import Ledger
+from eval.markdown_text import fenced, number, table, titled
 from eval.measurement import Evaluation
-from eval.report import (
+from eval.paired import Comparison, compare, values_by_task
+from eval.report import PAIRED_METHODS
+from eval.report_tables import (
     change_table,
+    comparison_table,
     error_table,
-    fenced,
     label_tables,
-    number,
     skipped_lines,
-    table,
     transcripts,
 )
+from eval.whole_file import write_json, write_text
 from train.config import RunConfig
 from train.curves import read_metrics, save_curves
-from train.run_directory import RunDirectory, write_json, write_text
+from train.run_directory import RunDirectory
 
 SHOWN_STEPS = 12
 
@@ -48,6 +50,7 @@ def write_training_report(
     """
     metrics = read_metrics(directory.metrics)
     parts = list(config.reward.parts)
+    comparisons = _compare(before, after)
     save_curves(directory.path / "curves.png", metrics, parts, before.measurements, after.measurements)
     write_json(
         directory.path / "report.json",
@@ -56,6 +59,10 @@ def write_training_report(
             "model": config.model.reference,
             "before": {name: asdict(measured) for name, measured in before.measurements.items()},
             "after": {name: asdict(measured) for name, measured in after.measurements.items()},
+            "comparisons": [
+                {"decoding": decoding, "metric": metric, **(asdict(found) if found else {"tasks": 0})}
+                for (decoding, metric), found in comparisons.items()
+            ],
             "steps": metrics,
             "skipped": dict(skipped),
             "costs": dict(costs),
@@ -73,6 +80,10 @@ Means with 95 % intervals (Wilson for rates, bootstrap otherwise), on the same t
 
 {change_table(before.measurements, after.measurements)}
 
+{PAIRED_METHODS}
+
+{comparison_table(comparisons, "before", "after")}
+
 ![curves](curves.png)
 
 ## Training
@@ -89,7 +100,7 @@ Means with 95 % intervals (Wilson for rates, bootstrap otherwise), on the same t
 
 ## Strata after training
 
-{label_tables(after.measurements)}
+{titled(label_tables(after.measurements))}
 
 ## Sample answers before
 
@@ -108,6 +119,19 @@ Means with 95 % intervals (Wilson for rates, bootstrap otherwise), on the same t
 {fenced(resolved.strip(), "yaml")}
 """
     write_text(directory.path / "report.md", text)
+
+
+def _compare(before: Evaluation, after: Evaluation) -> dict[tuple[str, str], Comparison | None]:
+    """(decoding, metric) -> the change, task by task."""
+
+    def values(evaluation: Evaluation, decoding: str, metric: str) -> dict[str, list[float | None]]:
+        return values_by_task((each for each in evaluation.records if each.decoding == decoding), metric)
+
+    return {
+        (decoding, metric): compare(values(before, decoding, metric), values(after, decoding, metric))
+        for decoding, measured in after.measurements.items()
+        for metric in measured.metrics
+    }
 
 
 def _steps_table(metrics: list[dict[str, Any]], parts: list[str]) -> str:

@@ -22,7 +22,8 @@ from decoding.episode import Episode
 from decoding.forward import SampledModel
 from decoding.grammar_threads import GrammarThreads
 from decoding.rollout import Group, Ledger
-from decoding.search.diverse_beam import Beam, BeamGroups, Opening, search_beams
+from decoding.search.diverse_beam import Beam, BeamGroups, Opening
+from decoding.search.diverse_beam_batch import search_beams
 from decoding.search.state import State
 from decoding.search.strategy import Candidate
 from decoding.transformers_engine import TransformersEngine, end_ids
@@ -59,11 +60,7 @@ class DiverseBeamDecoder:
                 "diverse beam search needs the model in this process (engine transformers), not"
                 f" {type(self.engine).__name__}"
             )
-        if self.environment.stops:
-            raise ConfigurationError(
-                f"environment '{self.environment.name}' answers between turns ({', '.join(self.environment.stops)}):"
-                " diverse beam search knows one turn; take another decoder, or leave out tags.observation"
-            )
+        require_one_turn(self.environment)
         if self.select not in ("best", "vote"):
             raise ConfigurationError(f"select is {self.select!r}; expected 'best' or 'vote'")
         self.budgets.require_room(self.environment)
@@ -206,6 +203,19 @@ class DiverseBeamDecoder:
             winner = max(voting, key=lambda one: 0 if one.digest is None else counts[one.digest])
             ordered.append([winner, *(one for one in voting if one is not winner)])
         return ordered
+
+
+def require_one_turn(environment: Environment[Any]) -> None:
+    """Checks that answers to an environment can be found by beams.
+
+    Raises:
+        ConfigurationError: it answers between turns.
+    """
+    if environment.stops:
+        raise ConfigurationError(
+            f"environment '{environment.name}' answers between turns ({', '.join(environment.stops)}):"
+            " diverse beam search knows one turn; take another decoder, or leave out tags.observation"
+        )
 
 
 def _generation(beam: Beam, prompt: Sequence[int], grammar: TurnGrammar | None, *, most: int) -> Generation:
