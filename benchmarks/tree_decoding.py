@@ -6,8 +6,9 @@
 Linear: ``--leaves`` independent episodes a task (``self_consistency``); the model asks the database between its turns,
 and the answers vote by their results. Tree: episodes that branch where the database answered, and merge where it
 answered alike, up to as many leaves (``reex_tree``); the leaves vote with what they stand for. Both have the same
-model, tasks, temperature, budgets, engine and batch; the time is from prompts to chosen answers, votes included, judging left
-out. The two take turns, and who begins alternates; seconds are medians of ``--repeats``, accuracy is that of all.
+model, tasks, temperature, budgets, engine and batch; the time is from prompts to chosen answers, votes included,
+judging left out. The two take turns, and who begins alternates; seconds are medians of ``--repeats``, accuracy is that
+of all.
 
 ``--config`` is an evaluation's configuration: the environment, whose tags must ask for steps, the data and the budgets.
 The last line is one JSON object: ``saved`` is 1 - tree_s / linear_s, ``linear_ex`` and ``tree_ex`` are means of the
@@ -20,43 +21,24 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from data.registry import load_tasks, make_reader
-from decoding.decoder import require_window
-from decoding.models import ModelConfig, load_model, load_tokenizer, window
 from decoding.rollout import Ledger
 from decoding.search.registry import SearchConfig
-from decoding.token_budget import counting_tokens
-from decoding.transformers_engine import TransformersEngine
-from envs.configuration import exit_with, parse
-from envs.environment import Environment
+from envs.configuration import exit_with
 from envs.errors import ConfigurationError
-from envs.registry import make_environment
 from envs.task import Task
 from eval.config import DecodingConfig
-from eval.measurement import draw_tasks
 from eval.paired import compare
-from eval.run_config import EvalConfig
 from rewards.registry import component
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import measured_model  # noqa: E402
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What both sides have in common."""
-
-    engine: TransformersEngine
-    tokenizer: Any
-    environment: Environment[Any]
-    tasks: Sequence[Task]
-    config: EvalConfig
+from benchmarks.measured_evaluation import Bench, add_evaluation_options, open_bench  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,39 +54,20 @@ class Outcome:
 def main() -> None:
     """Measures and prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    measured_model.add_model_options(parser)
-    parser.add_argument("--config", required=True, help="an evaluation's configuration with steps in its tags")
-    parser.add_argument("--tasks", type=int, default=60, help="held-out tasks, drawn by seed 0 (default: %(default)s)")
+    add_evaluation_options(parser)
     parser.add_argument("--leaves", type=int, default=8, help="answers a task (default: %(default)s)")
     parser.add_argument("--branching", type=int, default=2, help="children of a turn (default: %(default)s)")
     parser.add_argument("--first-branching", type=int, default=None, help="first turns; default: as --branching")
     parser.add_argument("--merge", default="siblings", choices=["siblings", "level", "none"])
-    parser.add_argument("--temperature", type=float, default=0.8)
-    parser.add_argument("--rows", type=int, default=32, help="rows in a batch (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     measured_model.require_options(parser, options, {"tasks": 1, "leaves": 2, "branching": 2, "rows": 1, "repeats": 1})
     measured_model.quiet()
     torch.set_grad_enabled(False)
     try:
-        print(json.dumps(measure(_bench(options), options)))
+        print(json.dumps(measure(open_bench(options), options)))
     except ConfigurationError as error:
         exit_with(error)
-
-
-def _bench(options: argparse.Namespace) -> Bench:
-    given = ["--config", options.config, "--model", options.model, "--heldout.tasks", str(options.tasks)]
-    config = parse(EvalConfig, given, description="").config
-    environment = make_environment(config.environment)
-    config.heldout.require(environment)
-    tasks = draw_tasks(load_tasks(make_reader(config.data, environment), environment, "heldout").tasks, config.heldout)
-    tokenizer = load_tokenizer(options.model, config.chat_template_options)
-    environment = counting_tokens(environment, tokenizer)
-    model = load_model(ModelConfig(reference=options.model, dtype=options.dtype)).to(options.device)
-    most = config.heldout.max_new_tokens
-    require_window(tokenizer, environment, tasks, max_new_tokens=most, window=window(model))
-    engine = TransformersEngine(model, tokenizer, max_batch_rows=options.rows)
-    return Bench(engine=engine, tokenizer=tokenizer, environment=environment, tasks=tasks, config=config)
 
 
 def measure(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
@@ -133,7 +96,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
         "linear_ex": means["linear"],
         "tree_ex": means["tree"],
         "difference": None if paired is None else [paired.difference, paired.low, paired.high],
-        "metric": bench.config.heldout.metrics[0],
+        "metric": bench.heldout.metrics[0],
         "tasks": len(bench.tasks),
         "repeats": options.repeats,
         "options": tree,
@@ -150,9 +113,8 @@ def _decode(
     bench: Bench, search: SearchConfig, options: argparse.Namespace, tasks: Sequence[Task], *, seed: int
 ) -> Outcome:
     decoding = DecodingConfig(temperature=options.temperature, search=search)
-    heldout = replace(bench.config.heldout, max_batch_rows=options.rows)
-    decoder = decoding.decoder(bench.engine, bench.tokenizer, bench.environment, heldout)
-    metric = component(bench.environment, heldout.metrics[0])
+    decoder = decoding.decoder(bench.engine, bench.tokenizer, bench.environment, bench.heldout)
+    metric = component(bench.environment, bench.heldout.metrics[0])
     values: list[float | None] = [None] * len(tasks)
     started, judging, ledger = time.perf_counter(), 0.0, Ledger()
     for finish in decoder.stream(tasks, n=[1] * len(tasks), seed=seed, most_rows=options.rows):

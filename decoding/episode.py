@@ -87,6 +87,11 @@ class Episode:
         """Tokens by the model so far, or in its place."""
         return sum(len(stretch.token_ids) for stretch in self.stretches if stretch.by_model)
 
+    @property
+    def drawn(self) -> int:
+        """Tokens by the model so far: without those that ended a structure in its place."""
+        return self.written - sum(stretch.closed for stretch in self.stretches)
+
     def add_generation(self, generation: Generation) -> None:
         """Appends what the model wrote; what follows another stretch of its own continues it."""
         if not self.stretches:

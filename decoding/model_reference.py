@@ -24,6 +24,7 @@ ADAPTER_FILE = "adapter_config.json"
 RUN_FINAL_MODEL = "model"
 RUN_CHECKPOINTS = "checkpoints"
 RUN_CONFIG = "config.yaml"
+TRAINER_STATE = "trainer_state.json"
 
 
 def resolve_reference(reference: str) -> str:
@@ -46,20 +47,31 @@ def resolve_reference(reference: str) -> str:
     return reference
 
 
+def whole_checkpoints(run: Path) -> dict[int, Path]:
+    """Step -> directory of every whole checkpoint in a run's directory, in the order of their steps."""
+    folders = {
+        int(match.group(1)): folder
+        for folder in (run / RUN_CHECKPOINTS).glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name)) and is_whole(folder)
+    }
+    return dict(sorted(folders.items()))
+
+
 def last_checkpoint(run: Path) -> Path | None:
     """The whole checkpoint of the highest step in a run's directory, or None when it has none."""
-    folders = [
-        (int(match.group(1)), folder)
-        for folder in (run / RUN_CHECKPOINTS).glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name)) and _is_whole(folder)
-    ]
-    return max(folders)[1] if folders else None
+    return next(reversed(whole_checkpoints(run).values()), None)
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    """The trainer's state is there in full: it is written last, and a process can be killed while it writes."""
+def final_model(run: Path) -> Path | None:
+    """The model that a run has ended with; None while it goes on."""
+    # The configuration is the last that a run writes beside its final model: without it the model may be cut off.
+    return run / RUN_FINAL_MODEL if (run / RUN_FINAL_MODEL / RUN_CONFIG).exists() else None
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether the trainer's state is there in full: it is written last, and a process can be killed while it writes."""
     try:
-        json.loads((checkpoint / "trainer_state.json").read_bytes())
+        json.loads((checkpoint / TRAINER_STATE).read_bytes())
     except (OSError, ValueError):
         return False
     return True
@@ -83,15 +95,12 @@ def _model_in(path: Path) -> Path:
     """``path`` itself when it holds a model, else what the run at ``path`` has saved."""
     if (path / "config.json").exists() or (path / ADAPTER_FILE).exists():
         return path
-    # The configuration is the last that a run writes beside its final model: without it the model may be cut off.
-    if (path / RUN_FINAL_MODEL / RUN_CONFIG).exists():
-        return path / RUN_FINAL_MODEL
-    checkpoint = last_checkpoint(path)
-    if checkpoint is None:
+    saved = final_model(path) or last_checkpoint(path)
+    if saved is None:
         raise ConfigurationError(
             f"model '{path}': neither a model (no config.json or {ADAPTER_FILE}) nor a run with a whole checkpoint"
         )
-    return checkpoint
+    return saved
 
 
 def _package_model(reference: str) -> Path:

@@ -1,18 +1,15 @@
 """Loads a causal language model and its tokenizer from a reference."""
 
 import json
-import textwrap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from decoding.model_reference import adapter_base, resolve_reference
+from decoding.model_reference import ADAPTER_FILE, adapter_base, resolve_reference
+from decoding.model_weights import load_whole_model, loading, merged_adapter
 from envs.errors import ConfigurationError
 
 
@@ -50,10 +47,13 @@ def load_tokenizer(
     base = adapter_base(directory)
     if base is not None and not (Path(directory) / "tokenizer_config.json").exists():
         return load_tokenizer(base, chat_template_options)
-    with _loading(reference):
+    with loading(reference):
         tokenizer = AutoTokenizer.from_pretrained(directory)
     if tokenizer.chat_template is None:
-        raise ConfigurationError(f"model {reference!r}: its tokenizer has no chat template; use an instruct model")
+        raise ConfigurationError(
+            f"model {reference!r}: its tokenizer has no chat template, and prompts are chat messages; use an instruct"
+            " model, or save one's chat_template.jinja beside this tokenizer"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if chat_template_options:
@@ -73,58 +73,36 @@ def _with_variables(template: Any, variables: Mapping[str, str | int | float | b
 
 
 def load_model(config: ModelConfig) -> PreTrainedModel:
-    """The model, on the CPU. A LoRA adapter is merged into its base.
+    """The model, on the CPU. A LoRA adapter is merged into its base, which may be a merged adapter itself.
 
     Raises:
-        ConfigurationError: the reference, or the base of the adapter it names, does not exist, or does not hold all
-            weights of a causal language model.
+        ConfigurationError: the reference, or the base of the adapter it names, does not exist, is no causal language
+            model, or holds other weights than its configuration, or the adapter's base, asks for.
+    """
+    return _load(config, adapters=())
+
+
+def _load(config: ModelConfig, adapters: tuple[str, ...]) -> PreTrainedModel:
+    """
+    Args:
+        adapters: those that led to this model as their base.
     """
     directory = resolve_reference(config.reference)
     base = adapter_base(directory)
     if base is None:
-        return _load_full(directory, config)
-    model = _load_full(resolve_reference(base), config)
-
-    from peft import PeftModel
-
-    with _loading(config.reference):
-        adapted = PeftModel.from_pretrained(model, directory)
-    if not hasattr(adapted.base_model, "merge_and_unload"):
+        return load_whole_model(directory, dtype=config.dtype, attention=config.attention)
+    if directory in adapters:
+        raise ConfigurationError(f"adapter {directory!r} is an adapter of itself: mend {ADAPTER_FILE}")
+    try:
+        model = _load(replace(config, reference=base), (*adapters, directory))
+    except ConfigurationError as error:
         raise ConfigurationError(
-            f"model {config.reference!r}: only adapters that merge into their base (LoRA) are read"
-        )
-    return adapted.merge_and_unload()
+            f"adapter {config.reference!r} needs its base {base!r}: {error}; put the base there, or mend"
+            f" base_model_name_or_path in '{Path(directory) / ADAPTER_FILE}'"
+        ) from error
+    return merged_adapter(model, directory, base=base)
 
 
 def window(model: PreTrainedModel) -> int | None:
     """The number of positions that the model was built for; None when its configuration names no limit."""
     return getattr(model.config.get_text_config(), "max_position_embeddings", None)
-
-
-def _load_full(directory: str, config: ModelConfig) -> PreTrainedModel:
-    with _loading(directory):
-        model, info = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=getattr(torch, config.dtype),
-            attn_implementation=config.attention,
-            output_loading_info=True,
-        )
-    # transformers would start them at random and say so in a warning only.
-    if missing := sorted(info["missing_keys"]):
-        raise ConfigurationError(
-            f"model {directory!r} lacks {len(missing)} of its weights, among them {missing[0]}; "
-            "give the directory of a whole causal language model"
-        )
-    return model
-
-
-@contextmanager
-def _loading(reference: str) -> Iterator[None]:
-    """Turns the many ways in which transformers and peft say "not there" or "not whole" into one."""
-    try:
-        yield
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = textwrap.shorten(str(error), width=300, placeholder=" ...") or type(error).__name__
-        raise ConfigurationError(
-            f"model {reference!r} cannot be loaded: {reason} (give a directory, a hub id or package://NAME/FILE.gguf)"
-        ) from error

@@ -58,6 +58,12 @@ class DecodingConfig:
             raise ConfigurationError("a decoding's budget is that of a search; add search, or leave it out")
         if self.search is not None:
             make_strategy(self.search)
+            # One that refines an answer asks something else each time.
+            if self.temperature == 0 and self.search.strategy != "iterative":
+                raise ConfigurationError(
+                    f"a search by '{self.search.strategy}' at temperature 0 finds the same answer again and again; set"
+                    " a temperature above 0"
+                )
         if self.aligned and not self.grammar:
             raise ConfigurationError("a decoding's aligned sampling is under a grammar; add grammar: true")
         if self.alignment.method == "awrs":

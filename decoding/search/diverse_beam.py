@@ -55,7 +55,11 @@ class BeamGroups:
         return log_p / self._normaliser(length)
 
     def expansions(self, log_p: Tensor, length: int, taken: "Counter[int]") -> Tensor:
-        """(R, V) scores of longer texts, less what their last tokens cost.
+        """(R, V) scores of longer texts, less what their last tokens cost (Hamming diversity): of y_1 .. y_t in group g
+
+            sum_i log p(y_i) / ((5 + t) / 6)^alpha - lambda #{beams of groups before g that have y_t at t}
+
+        The cost is of this step alone: what was taken before is part of no later score.
 
         Args:
             log_p: (R, V) sums over the tokens, the new ones included.

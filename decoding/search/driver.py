@@ -16,14 +16,14 @@ from decoding.engine import Engine, Generation, Request
 from decoding.episode import Episode
 from decoding.episode_loop import Answer, EpisodeLoop
 from decoding.rollout import Ledger
-from decoding.search.plan import Ask, Begin, Examine, Expand, Rate, Rating, Said
+from decoding.search.plan import Ask, AskAll, Begin, Examine, Expand, Rate, Rating, Said
 from decoding.search.running import Growing, Search, Standing
 from decoding.search.state import State
 from decoding.steps import Steps
 from envs.environment import Environment
 from envs.examination import Examination
 
-WishT = TypeVar("WishT", Begin, Expand, Examine, Ask, Rate)
+WishT = TypeVar("WishT", Begin, Expand, Examine, AskAll, Rate)
 
 
 class Driver:
@@ -96,7 +96,7 @@ class Driver:
                 search.send([])
         if examining := _wishing(ready, Examine):
             self._examine(examining)
-        if asking := _wishing(ready, Ask):
+        if asking := _wishing(ready, AskAll):
             self._ask(asking)
         if rating := _wishing(ready, Rate):
             self._rate(rating)
@@ -215,34 +215,52 @@ class Driver:
             results: list[Examination | None] = [next(found) if mark else None for mark in marks]
             search.send(results)
 
-    def _ask(self, asking: Sequence[tuple[Search, Ask]]) -> None:
-        requests: list[Request] = []
-        asked: list[tuple[Search, int | None, int]] = []
-        for search, wish in asking:
-            prompt = message_ids(self._tokenizer, wish.messages, search.task)
-            has_room = self._room is None or len(prompt) <= self._room
-            count = search.account.grant_children(wish.n) if has_room else 0
-            share = search.account.reserve(1) if count else None
-            asked.append((search, share, count))
-            if count:
-                search.account.add(Ledger(prefilled_tokens=len(prompt)))
-                most = wish.max_new_tokens if share is None else min(wish.max_new_tokens, share // count)
-                requests.append(
-                    Request(
-                        prompt_ids=prompt,
-                        max_new_tokens=max(1, most),
-                        stops=wish.stops,
-                        grammar=wish.grammar,
-                        temperature=search.temperature if wish.temperature is None else wish.temperature,
-                        n=count,
-                        seed=search.next_seed("question"),
-                    )
-                )
+    def _ask(self, asking: Sequence[tuple[Search, AskAll]]) -> None:
+        """Questions of all searches as one batch of the engine, which has rows of its own for them."""
+        asked = [
+            [
+                self._request(search, question, len(wish.questions) - place)
+                for place, question in enumerate(wish.questions)
+            ]
+            for search, wish in asking
+        ]
+        requests = [request for ones in asked for request, _ in ones if request is not None]
         generations = iter(self._engine.generate(requests) if requests else ())
-        for search, share, count in asked:
-            said = [self._said(next(generations)) for _ in range(count)]
-            search.account.write(sum(one.tokens for one in said), reserved=share)
-            search.send(said)
+        for (search, _), ones in zip(asking, asked, strict=True):
+            answers: list[list[Said]] = []
+            for request, share in ones:
+                said = [] if request is None else [self._said(next(generations)) for _ in range(request.n)]
+                search.account.write(sum(one.tokens for one in said), reserved=share)
+                answers.append(said)
+            search.send(answers)
+
+    def _request(self, search: Search, question: Ask, left: int) -> tuple[Request | None, int | None]:
+        """A question as far as the budget goes, and what was reserved for it.
+
+        Args:
+            left: questions that are asked together, this one and those after it.
+        """
+        prompt = message_ids(self._tokenizer, question.messages, search.task)
+        has_room = self._room is None or len(prompt) <= self._room
+        count = search.account.grant_children(question.n) if has_room else 0
+        if not count:
+            return None, None
+        share = search.account.reserve(left)
+        most = question.max_new_tokens if share is None else min(question.max_new_tokens, share // count)
+        if most < 1:
+            search.account.write(0, reserved=share)
+            return None, None
+        search.account.add(Ledger(prefilled_tokens=len(prompt)))
+        request = Request(
+            prompt_ids=prompt,
+            max_new_tokens=most,
+            stops=question.stops,
+            grammar=question.grammar,
+            temperature=search.temperature if question.temperature is None else question.temperature,
+            n=count,
+            seed=search.next_seed("question"),
+        )
+        return request, share
 
     def _said(self, generation: Generation) -> Said:
         text = self._tokenizer.decode(

@@ -65,10 +65,7 @@ class Examine:
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """Put a question of its own to the model, outside of any episode.
-
-    Answered with a list of ``Said``, fewer at the budget's end or where the prompt does not fit the model's window.
-    """
+    """A question to the model, outside of any episode."""
 
     messages: tuple[Message, ...]
     max_new_tokens: int
@@ -77,6 +74,16 @@ class Ask:
     """None: the decoder's own."""
     grammar: Grammar | None = None
     stops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskAll:
+    """Put questions to the model, all in one batch.
+
+    Answered with a list of ``Said`` for each: fewer at the budget's end, none where the prompt does not fit the window.
+    """
+
+    questions: tuple[Ask, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +119,7 @@ class Rate:
     states: tuple[State, ...]
 
 
-Wish = Begin | Expand | Examine | Ask | Rate
+Wish = Begin | Expand | Examine | AskAll | Rate
 ResultT = TypeVar("ResultT")
 Plan = Generator[Wish, Any, ResultT]
 
@@ -150,7 +157,7 @@ def ask(
     stops: tuple[str, ...] = (),
 ) -> Plan[list[Said]]:
     """What the model answers to a question outside of any episode."""
-    said: list[Said] = yield Ask(
+    question = Ask(
         messages=tuple(messages),
         max_new_tokens=max_new_tokens,
         n=n,
@@ -158,6 +165,15 @@ def ask(
         grammar=grammar,
         stops=stops,
     )
+    (said,) = yield from ask_all([question])
+    return said
+
+
+def ask_all(questions: Sequence[Ask]) -> Plan[list[list[Said]]]:
+    """What the model answers to each of several questions, which are asked in one batch."""
+    if not questions:
+        return []
+    said: list[list[Said]] = yield AskAll(questions=tuple(questions))
     return said
 
 

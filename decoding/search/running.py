@@ -122,7 +122,7 @@ class Search:
             is_final=episode.finish is not None,
             logprob=sum(sum(stretch.logprobs) for stretch in episode.stretches),
             log_z=sum(map(sum, weights)) if weights else None,
-            tokens=episode.written,
+            tokens=episode.drawn,
             digest=None if answer is None else answer.digest,
             parent=child.parent,
             quota=child.parent.quota,

@@ -22,7 +22,7 @@ class State:
     """The sum of the log of the mass that the grammar allowed; None where none was applied, or the engine does not
     tell."""
     tokens: int
-    """How many the model wrote."""
+    """How many the model wrote; those that ended a structure in its place would make it look more probable."""
     digest: str | None = None
     """Of the environment's last answer, where the state ends with it (``envs.transcript.Observation``)."""
     parent: "State | None" = None

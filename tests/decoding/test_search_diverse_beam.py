@@ -16,7 +16,8 @@ from decoding.decoder import Decoding
 from decoding.engine import Request
 from decoding.forward import SampledModel
 from decoding.grammars.compiler import shared_compiler
-from decoding.search.diverse_beam import BeamGroups, BeamSearcher, Opening, search_beams
+from decoding.search.diverse_beam import BeamGroups, BeamSearcher, Opening
+from decoding.search.diverse_beam_batch import search_beams
 from decoding.search.diverse_beam_decoder import DiverseBeamDecoder
 from decoding.transformers_engine import TransformersEngine, end_ids
 from envs.errors import ConfigurationError

@@ -15,7 +15,7 @@ from scripted import Echo
 from decoding.chat_prompt import message_ids
 from decoding.engine import Request
 from decoding.episode import Episode
-from decoding.search.plan import Ask, Examine, Plan, Said
+from decoding.search.plan import Ask, AskAll, Examine, Plan, Said
 from decoding.search.quotation import CUT, quoted, shortened
 from decoding.search.scorers.agreement import Agreement
 from decoding.search.scorers.combined import Combined
@@ -153,9 +153,9 @@ def said(text: str, logprob: float) -> list[Said]:
 def test_judgement_is_the_probability_of_yes(answer: list[Said], expected: float | None) -> None:
     asked: list[Ask] = []
 
-    def grant(wish: Any) -> Any:
-        asked.append(wish)
-        return answer
+    def grant(wish: AskAll) -> Any:
+        asked.extend(wish.questions)
+        return [answer] * len(wish.questions)
 
     scores = drive(Judgement().score(PROBLEM, [state("it is"), state("it is not")]), grant)
     assert scores == [None if expected is None else pytest.approx(expected)] * 2
@@ -168,11 +168,12 @@ def test_a_real_model_judges_with_the_probability_of_the_word_it_says(model: Any
     engine = TransformersEngine(model, tokenizer)
     prompts: list[list[int]] = []
 
-    def grant(wish: Any) -> Any:
-        prompts.append(message_ids(tokenizer, wish.messages, TASK))
-        request = Request(prompt_ids=prompts[-1], max_new_tokens=MOST_TOKENS, temperature=0.0, grammar=wish.grammar)
+    def grant(wish: AskAll) -> Any:
+        (asked,) = wish.questions
+        prompts.append(message_ids(tokenizer, asked.messages, TASK))
+        request = Request(prompt_ids=prompts[-1], max_new_tokens=MOST_TOKENS, temperature=0.0, grammar=asked.grammar)
         (one,) = engine.generate([request])
-        return said(tokenizer.decode(one.token_ids, skip_special_tokens=True), sum(one.logprobs))
+        return [said(tokenizer.decode(one.token_ids, skip_special_tokens=True), sum(one.logprobs))]
 
     (score,) = drive(Judgement().score(PROBLEM, [state()]), grant)
     with torch.no_grad():
@@ -190,8 +191,8 @@ def test_no_text_of_an_answer_leaves_its_quotation(text: str) -> None:
         def grant(wish: Any) -> Any:
             if isinstance(wish, Examine):
                 return [Examination(error="wrong", message=answer)]
-            asked.append(wish)
-            return said("Yes", -0.1)
+            asked.extend(wish.questions)
+            return [said("Yes", -0.1)]
 
         drive(Judgement(shows_finding=True).score(PROBLEM, [state(answer)]), grant)
         return asked[0].messages[0]["content"]

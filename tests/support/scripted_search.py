@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from decoding.episode import Episode
-from decoding.search.plan import Ask, Begin, Examine, Expand, Plan, Rate, Rating, Said, Until, rate
+from decoding.search.plan import Ask, AskAll, Begin, Examine, Expand, Plan, Rate, Rating, Said, Until, rate
 from decoding.search.state import State
 from decoding.search.strategy import Problem, Selection, Strategy
 from envs.examination import Examination
@@ -87,7 +87,7 @@ class ScriptedSearch:
                 wish = plan.send(granted)
             except StopIteration as end:
                 return end.value
-            self.wishes.append(wish)
+            self.wishes += wish.questions if isinstance(wish, AskAll) else [wish]
             granted = self._grant(wish)
 
     def path(self, state: State) -> tuple[Step, ...]:
@@ -106,11 +106,14 @@ class ScriptedSearch:
             return self._expand(wish)
         if isinstance(wish, Examine):
             return [self._examination(state) for state in wish.states]
-        if isinstance(wish, Ask):
-            assert self.says is not None
-            return [Said(text=self.says(wish), logprob=-1.0, tokens=1) for _ in range(wish.n)]
+        if isinstance(wish, AskAll):
+            return [[self._said(question) for _ in range(question.n)] for question in wish.questions]
         assert isinstance(wish, Rate)
         return [rating if self._verifies() else None for rating in wish.rater(wish.states)]
+
+    def _said(self, question: Ask) -> Said:
+        assert self.says is not None
+        return Said(text=self.says(question), logprob=-1.0, tokens=1)
 
     def _expand(self, wish: Expand) -> list[State]:
         self.rounds += 1

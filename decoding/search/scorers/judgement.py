@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from decoding.search.plan import Plan, Said, ask, examine
+from decoding.search.plan import Ask, Plan, Said, ask_all, examine
 from decoding.search.quotation import quoted
 from decoding.search.state import State
 from decoding.search.strategy import Problem
@@ -54,12 +54,17 @@ class Judgement:
         found: Sequence[Examination | None] = [None] * len(states)
         if self.shows_finding:
             found = yield from examine(states)
-        scores = []
-        for state, finding in zip(states, found, strict=True):
-            messages = self._question(task, state, finding)
-            said = yield from ask(messages, max_new_tokens=MOST_TOKENS, temperature=0.0, grammar=WORDS)
-            scores.append(_probability_of_yes(said[0]) if said else None)
-        return scores
+        questions = [
+            Ask(
+                messages=tuple(self._question(task, state, finding)),
+                max_new_tokens=MOST_TOKENS,
+                temperature=0.0,
+                grammar=WORDS,
+            )
+            for state, finding in zip(states, found, strict=True)
+        ]
+        answers = yield from ask_all(questions)
+        return [_probability_of_yes(said[0]) if said else None for said in answers]
 
     def _question(self, task: Sequence[Message], state: State, finding: Examination | None) -> list[Message]:
         asked = "\n\n".join(message["content"] for message in task)
