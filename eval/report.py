@@ -35,6 +35,7 @@ from eval.report_tables import (
     timing_table,
     transcripts,
 )
+from eval.schema_coverage import SchemaCoverage, coverage_table, schema_coverage
 
 METHODS = "Means over held-out tasks with 95 % intervals (Wilson for rates, bootstrap otherwise)."
 PAIRED_METHODS = (
@@ -42,6 +43,8 @@ PAIRED_METHODS = (
     " 1, else a sign-flip permutation test and a bootstrap of the mean difference."
 )
 
+Coverages = dict[str, SchemaCoverage]
+"""Decoding -> how many of its schemas the engine could hold it to; those without a grammar are missing."""
 Comparisons = dict[tuple[str, str], Comparison | None]
 """(decoding, metric) -> how it compares with the first decoding."""
 
@@ -86,7 +89,8 @@ def write_evaluation(
     plots = save_plots(directory, evaluation.measurements)
     text = _markdown(evaluation, tables, plots, title=title, model=model, resolved=resolved, skipped=skipped)
     (directory / "report.md").write_text(text, encoding="utf-8")
-    shown = [*tables.values(), *label_tables(evaluation.measurements)]
+    shown = [table for name, table in tables.items() if table.rows or name != "coverage"]
+    shown += label_tables(evaluation.measurements)
     pictures = {caption: directory / name for name, caption in plots.items()}
     html = page(evaluation, cards, shown, pictures, title=title, model=model, resolved=resolved, costs=costs)
     (directory / "report.html").write_text(html, encoding="utf-8")
@@ -103,6 +107,15 @@ def compare_decodings(evaluation: Evaluation) -> Comparisons:
         for name in others
         for metric in evaluation.measurements[first].metrics
     }
+
+
+def coverages_of(evaluation: Evaluation) -> Coverages:
+    """The coverage of schemas, of each decoding that was held to some."""
+    by_decoding: dict[str, list[Record]] = {name: [] for name in evaluation.measurements}
+    for record in evaluation.records:
+        by_decoding[record.decoding].append(record)
+    found = {name: schema_coverage(records) for name, records in by_decoding.items()}
+    return {name: coverage for name, coverage in found.items() if coverage is not None}
 
 
 def task_counts(records: Sequence[Record]) -> dict[str, int]:
@@ -124,6 +137,7 @@ def _tables(evaluation: Evaluation, comparisons: Comparisons) -> dict[str, Table
         ),
         "errors": error_table(measurements),
         "cost": cost_table(measurements, task_counts(records)),
+        "coverage": coverage_table(coverages_of(evaluation)),
         "timing": timing_table(records),
         "notes": note_table(records),
     }
@@ -162,6 +176,7 @@ def _summary(
         "compared_with": next(iter(evaluation.measurements)),
         "comparisons": paired,
         "timing": [dict(zip(timing.header, row, strict=True)) for row in timing.rows],
+        "coverage": {name: asdict(coverage) for name, coverage in coverages_of(evaluation).items()},
         "skipped": dict(skipped),
         "configuration": resolved,
     }
@@ -178,7 +193,9 @@ def _markdown(
     skipped: Mapping[str, int],
 ) -> str:
     pictures = "\n\n".join(f"![{caption}]({name})" for name, caption in plots.items())
-    timing = f"### Time of first turns\n\n{tables['timing']}\n\n" if tables["timing"].rows else ""
+    optional = "".join(
+        f"### {tables[name].title}\n\n{tables[name]}\n\n" for name in ("coverage", "timing") if tables[name].rows
+    )
     return f"""# {cell(title)}
 
 Model: `{printable(model)}`. {METHODS}
@@ -201,7 +218,7 @@ Model: `{printable(model)}`. {METHODS}
 
 {tables["cost"]}
 
-{timing}## Strata
+{optional}## Strata
 
 {titled(label_tables(evaluation.measurements))}
 

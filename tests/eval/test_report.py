@@ -35,6 +35,7 @@ SECTIONS = [
     "## Compared with free",
     "## What was wrong",
     "## Cost",
+    "### Coverage of schemas",
     "## Strata",
     "### free, by difficulty",
     "## Grammars and judge",
