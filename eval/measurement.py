@@ -1,46 +1,37 @@
-"""Measures a model on held-out tasks, once for each decoding. Used by eval/run.py and before and after training."""
+"""Measures answers to held-out tasks, once for each decoding. Used by eval/run.py and before and after training.
+
+Where answers come from (``AnswerSource``): a model with a decoder, here; a file, in ``eval.predictions``.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from decoding.decoder import Decoder
+from decoding.decoder import Finish
 from decoding.engine import Engine
 from decoding.rollout import Ledger, Rollout
+from decoding.search.strategy import Candidate
 from envs.environment import Environment
 from envs.task import Task
+from envs.verdict import Verdict
 from eval.config import DecodingConfig, HeldoutConfig
+from eval.facts import facts_of
 from eval.intervals import Estimate, estimate
+from eval.journal import Journal
+from eval.progress import Progress
+from eval.record_lines import record_from_json
+from eval.records import CandidateRecord, Finished, Record
 from rewards.component import Component
 from rewards.registry import component
 
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One judged answer, as it is written to ``records.jsonl``."""
-
-    task: str
-    decoding: str
-    sample: int
-    labels: dict[str, str]
-    text: str
-    finish: str
-    metrics: dict[str, float | None]
-    error: str | None
-    unjudged: str | None
-    grammar_error: str | None
-    grammar_lenient: str | None
-    """What of the grammar the masks did not hold the answer to."""
-    is_closed: bool
-    """The budget cut the answer off, and its structure was ended in the model's place."""
-    generated_tokens: int
+AnswerSource = Callable[[str, Sequence[Task]], Iterator[Finished]]
+"""From a decoding's name and tasks to the answers, judged: task by task, in any order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,75 +83,173 @@ def evaluate(
     config: HeldoutConfig,
     *,
     title: str,
+    window: int | None = None,
 ) -> Evaluation:
-    """Decodes and judges ``tasks`` with every decoding of ``config``.
+    """Decodes and judges ``tasks`` with every decoding of ``config``; as ``evaluate_answers``.
 
-    Under several processes each takes every n-th task, and all get the whole result.
+    Raises:
+        ConfigurationError: the environment has no metric of a configured name, or cannot be decoded so.
+    """
+    source = decoded_answers(engine, tokenizer, environment, config, window=window)
+    return evaluate_answers(source, environment, tasks, config, title=title)
+
+
+def decoded_answers(
+    engine: Engine,
+    tokenizer: PreTrainedTokenizerBase,
+    environment: Environment[Any],
+    config: HeldoutConfig,
+    *,
+    window: int | None = None,
+) -> AnswerSource:
+    """The answers of a model.
+
+    Args:
+        engine: of the model.
+        tokenizer: of the model.
+        environment: asks and judges.
+        config: how they are decoded.
+        window: positions that the model has; None: it is not known.
+
+    Raises:
+        ConfigurationError: the environment has no metric of a configured name, or cannot be decoded so.
+    """
+    metrics = metrics_of(environment, config)
+    decoders = {
+        name: decoding.decoder(engine, tokenizer, environment, config, window=window)
+        for name, decoding in config.decodings.items()
+    }
+
+    def answers(decoding: str, tasks: Sequence[Task]) -> Iterator[Finished]:
+        samples = config.decodings[decoding].samples
+        stream = decoders[decoding].stream(
+            tasks, n=[samples] * len(tasks), seed=config.seed, most_rows=config.max_batch_rows
+        )
+        return (_finished(finish, decoding, metrics) for finish in stream)
+
+    return answers
+
+
+def evaluate_answers(
+    source: AnswerSource,
+    environment: Environment[Any],
+    tasks: Sequence[Task],
+    config: HeldoutConfig,
+    *,
+    title: str,
+    journal: Journal | None = None,
+) -> Evaluation:
+    """Measures what ``source`` answers, for every decoding of ``config``.
+
+    Under several processes each takes its share of what is left to do, and all get the whole result.
 
     Args:
         title: what the progress bar says is being measured.
+        journal: keeps what is finished, and knows what was finished before; None: nothing is kept on the way.
 
     Raises:
         ConfigurationError: the environment has no metric of a configured name.
     """
-    metrics = {name: component(environment, name) for name in config.metrics}
-    measurements, records = {}, []
+    metrics = metrics_of(environment, config)
+    state = PartialState()
+    ids = {task.id for task in tasks}
+    before = [one for one in journal.read() if one.task in ids] if journal else []
+    state.wait_for_everyone()  # nobody writes before all have read
+    measurements: dict[str, Measurement] = {}
+    records: list[Record] = []
     for name, decoding in config.decodings.items():
-        decoder = decoding.decoder(engine, tokenizer, environment, config)
-        own, ledger = _decode(decoder, tasks, name, decoding, config, metrics, title)
-        all_records = sorted(gather_object(own), key=lambda record: (record.task, record.sample))
-        total = sum(gather_object([ledger]), Ledger())
-        measurements[name] = measure(all_records, metrics, decoding, total)
-        records += all_records
+        done = [one for one in before if one.decoding == name]
+        known = {one.task for one in done}
+        share = [task for task in tasks if task.id not in known][state.process_index :: state.num_processes]
+        with Progress(f"{title} {name}", tasks, share, done, headline=config.metrics[0], journal=journal) as progress:
+            own = []
+            for finished in source(name, share):
+                if journal:
+                    journal.write(finished)
+                own.append(finished)
+                progress.update(finished)
+        finished_all = [*done, *gather_object(own)]
+        these = sorted(
+            (record for one in finished_all for record in one.records), key=lambda record: (record.task, record.sample)
+        )
+        total = sum((one.cost for one in finished_all), Ledger())
+        measurements[name] = measure(these, metrics, decoding, total)
+        records += these
     return Evaluation(measurements=measurements, records=tuple(records))
 
 
-def _decode(
-    decoder: Decoder,
-    tasks: Sequence[Task],
-    name: str,
-    decoding: DecodingConfig,
-    config: HeldoutConfig,
-    metrics: dict[str, Component],
-    title: str,
-) -> tuple[list[Record], Ledger]:
-    """This process's share of the tasks, in batches that fill the engine."""
-    state = PartialState()
-    share = list(tasks[state.process_index :: state.num_processes])
-    batch = max(1, config.max_batch_rows // decoding.samples)
-    records: list[Record] = []
-    ledger = Ledger()
-    bar = tqdm(total=len(share), desc=f"{title} {name}", unit="task", disable=not state.is_main_process)
-    with bar:
-        for start in range(0, len(share), batch):
-            chunk = share[start : start + batch]
-            decoded = decoder.decode(chunk, n=[decoding.samples] * len(chunk), seed=config.seed)
-            ledger += decoded.ledger
-            for group in decoded.groups:
-                for sample, rollout in enumerate(group.rollouts):
-                    records.append(_record(group.task, sample, rollout, name, metrics))
-            bar.update(len(chunk))
-    return records, ledger
+def metrics_of(environment: Environment[Any], config: HeldoutConfig) -> dict[str, Component]:
+    """The configured metrics.
+
+    Raises:
+        ConfigurationError: the environment has none of a name.
+    """
+    return {name: component(environment, name) for name in config.metrics}
 
 
-def _record(task: Task, sample: int, rollout: Rollout, decoding: str, metrics: dict[str, Component]) -> Record:
+def measured(verdict: Verdict, metrics: Mapping[str, Component]) -> dict[str, float | None]:
+    """Each metric of an answer; None for one that could not be judged."""
+    return {name: None if verdict.unjudged is not None else metric.measure(verdict) for name, metric in metrics.items()}
+
+
+def _finished(finish: Finish, decoding: str, metrics: Mapping[str, Component]) -> Finished:
+    """What is kept of a task that a decoder has finished."""
+    group = finish.group
+    candidates = finish.candidates or ((),) * len(group.rollouts)
+    return Finished(
+        task=group.task.id,
+        decoding=decoding,
+        records=tuple(
+            _record(group.task, sample, rollout, decoding, metrics, _candidates(rollout, candidates[sample]))
+            for sample, rollout in enumerate(group.rollouts)
+        ),
+        cost=finish.cost,
+    )
+
+
+def _record(
+    task: Task,
+    sample: int,
+    rollout: Rollout,
+    decoding: str,
+    metrics: Mapping[str, Component],
+    candidates: tuple[CandidateRecord, ...],
+) -> Record:
     verdict = rollout.verdict
     return Record(
         task=task.id,
         decoding=decoding,
         sample=sample,
         labels=dict(task.labels),
-        text=rollout.transcript.text,
+        segments=rollout.transcript.segments,
+        answer=verdict.answer,
         finish=rollout.finish,
-        metrics={
-            name: None if verdict.unjudged is not None else metric.measure(verdict) for name, metric in metrics.items()
-        },
+        metrics=measured(verdict, metrics),
         error=verdict.error,
+        facts=facts_of(verdict),
         unjudged=verdict.unjudged,
         grammar_error=rollout.grammar_error,
         grammar_lenient=rollout.grammar_lenient,
         is_closed=bool(rollout.grammars) and not rollout.env_mask[-1],
         generated_tokens=sum(rollout.env_mask),
+        timing=None if rollout.timing is None else asdict(rollout.timing),
+        candidates=candidates,
+    )
+
+
+def _candidates(rollout: Rollout, candidates: Sequence[Candidate]) -> tuple[CandidateRecord, ...]:
+    """What a search chose from; chosen is the first that says what the rollout says."""
+    texts = [candidate.state.transcript.text for candidate in candidates]
+    chosen = texts.index(rollout.transcript.text) if rollout.transcript.text in texts else None
+    return tuple(
+        CandidateRecord(
+            text=text,
+            score=candidate.score,
+            digest=candidate.digest,
+            is_chosen=place == chosen,
+            tokens=candidate.state.tokens,
+        )
+        for place, (text, candidate) in enumerate(zip(texts, candidates, strict=True))
     )
 
 
@@ -227,4 +316,4 @@ def evaluation_from_json(content: dict[str, Any]) -> Evaluation:
         )
         for name, fields in content["measurements"].items()
     }
-    return Evaluation(measurements=measurements, records=tuple(Record(**record) for record in content["records"]))
+    return Evaluation(measurements=measurements, records=tuple(map(record_from_json, content["records"])))

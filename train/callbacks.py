@@ -10,7 +10,8 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from decoding.model_reference import RUN_CONFIG
-from train.run_directory import RunDirectory, write_text
+from eval.whole_file import write_text
+from train.run_directory import RunDirectory
 from train.trainer import ScoredRollout, StructuredGRPOTrainer
 
 TRANSCRIPT_COLUMNS = ("step", "task", "reward", "parts", "error", "unjudged", "completion")

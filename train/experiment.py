@@ -4,13 +4,12 @@ import json
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from peft import LoraConfig
 from transformers import PreTrainedTokenizerBase, PrinterCallback, ProgressCallback
 from trl.models import unwrap_model_for_generation
@@ -18,7 +17,7 @@ from trl.models import unwrap_model_for_generation
 from data.reader import Reading
 from data.registry import load_tasks, make_reader
 from decoding.decoder import require_window
-from decoding.model_reference import RUN_CONFIG
+from decoding.model_reference import RUN_CONFIG, TRAINER_STATE
 from decoding.models import load_model, load_tokenizer, window
 from decoding.token_budget import counting_tokens
 from decoding.transformers_engine import TransformersEngine
@@ -27,17 +26,21 @@ from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.registry import make_environment
 from envs.task import Task
+from eval.main_process import on_main
 from eval.measurement import Evaluation, draw_tasks, evaluate, evaluation_from_json
-from eval.report import change_table, write_records
+from eval.report import write_records
+from eval.report_tables import change_table
+from eval.tracking import require_login
+from eval.whole_file import write_json, write_text
 from rewards.composite import Composite
 from train.callbacks import ProgressBar, RunRecorder
 from train.config import LoraOptions, RunConfig
 from train.report import write_training_report
 from train.reward_state import RewardState
 from train.rollout_engine import make_vllm
-from train.run_directory import RunDirectory, write_json, write_text
+from train.run_directory import RunDirectory
 from train.tasks import rewardable
-from train.tracking import open_tracking, require_login
+from train.tracking import open_tracking
 from train.trainer import StructuredGRPOTrainer
 
 
@@ -51,8 +54,8 @@ def run(parsed: Parsed[RunConfig], *, resume: bool) -> RunDirectory:
     """
     config = parsed.config
     started = time.perf_counter()
-    directory = _on_main(lambda: RunDirectory.prepare(config.output, config.name, resume=resume))
-    _on_main(lambda: require_login(config))
+    directory = on_main(lambda: RunDirectory.prepare(config.output, config.name, resume=resume))
+    on_main(lambda: require_login(config.tracking.wandb))
     environment = make_environment(config.environment)
     composite = Composite(environment, config.reward)
     config.heldout.require(environment)
@@ -208,7 +211,9 @@ def _measure(
         trainer.accelerator.autocast(),
     ):
         engine = TransformersEngine(policy, trainer.processing_class, max_batch_rows=heldout.max_batch_rows)
-        evaluation = evaluate(engine, trainer.processing_class, environment, tasks, heldout, title=moment)
+        evaluation = evaluate(
+            engine, trainer.processing_class, environment, tasks, heldout, title=moment, window=window(trainer.model)
+        )
     if trainer.accelerator.is_main_process:
         write_json(path, {"step": step, "evaluation": asdict(evaluation)})
         write_records(directory.path / f"{moment}.jsonl", evaluation.records)
@@ -237,6 +242,7 @@ def _save(
     trainer.save_model(str(directory.model))
     if trainer.accelerator.is_main_process:
         tokenizer.save_pretrained(directory.model)
+        trainer.state.save_to_json(str(directory.model / TRAINER_STATE))
         write_text(directory.model / RUN_CONFIG, parsed.resolved)
 
 
@@ -249,20 +255,6 @@ def _log_change(tracker: Any | None, before: Evaluation, after: Evaluation) -> N
             for metric, estimate in measurement.metrics.items():
                 if estimate is not None:
                     tracker.summary[f"heldout/{decoding}/{metric}/{moment}"] = estimate.mean
-
-
-def _on_main(check: Callable[[], Any]) -> Any:
-    """Runs a check of the file system in the main process alone; its result, or its error, is that of all processes."""
-    result, error = None, None
-    if PartialState().is_main_process:
-        try:
-            result = check()
-        except ConfigurationError as refused:
-            error = str(refused)
-    result, error = broadcast_object_list([result, error])
-    if error is not None:
-        raise ConfigurationError(error)
-    return result
 
 
 def _peak_memory_mib() -> float:

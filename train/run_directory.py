@@ -11,11 +11,8 @@ With --resume a run that does not exist yet is started: a job that was requeued 
     runs/NAME/report.md, report.json, curves.png
 """
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from decoding.model_reference import RUN_CHECKPOINTS, RUN_CONFIG, RUN_FINAL_MODEL, last_checkpoint
 from envs.errors import ConfigurationError
@@ -73,16 +70,3 @@ class RunDirectory:
     def last_checkpoint(self) -> Path | None:
         """The newest complete checkpoint, or None."""
         return last_checkpoint(self.path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file that is either absent or whole, also when the process is killed meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.{os.getpid()}")
-    building.write_text(text, encoding="utf-8")
-    os.replace(building, path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """``write_text`` of a value as indented JSON, in ASCII: a lone surrogate in a text has no other form."""
-    write_text(path, json.dumps(value, indent=2) + "\n")

@@ -4,33 +4,13 @@ Curves are sent by transformers' own callback, which finds the run opened here. 
 """
 
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from envs.errors import ConfigurationError
+from eval.tracking import run_id
 from train.config import RunConfig
-
-RUN_ID_FILE = "wandb-run-id"
-
-
-def require_login(config: RunConfig) -> None:
-    """Checks that an online run can be opened without asking anybody.
-
-    Raises:
-        ConfigurationError: there is no API key.
-    """
-    if config.tracking.wandb != "online":
-        return
-    import wandb
-
-    if not wandb.login(prompt=False):
-        raise ConfigurationError(
-            "tracking.wandb=online but there is no API key: set WANDB_API_KEY, run 'wandb login', "
-            "or use tracking.wandb=offline and 'wandb sync' later"
-        )
 
 
 def open_tracking(config: RunConfig, directory: Path, resolved: str) -> Any | None:
@@ -44,13 +24,10 @@ def open_tracking(config: RunConfig, directory: Path, resolved: str) -> Any | No
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
-    id_file = directory / RUN_ID_FILE
-    run_id = id_file.read_text(encoding="utf-8").strip() if id_file.exists() else uuid.uuid4().hex[:8]
-    id_file.write_text(run_id, encoding="utf-8")
     return wandb.init(
         project=config.tracking.project,
         name=config.name,
-        id=run_id,
+        id=run_id(directory),
         resume="allow" if config.tracking.wandb == "online" else None,
         mode=config.tracking.wandb,
         dir=str(directory),

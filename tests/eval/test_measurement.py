@@ -17,8 +17,10 @@ from envs.errors import ConfigurationError
 from envs.json.environment import JsonEnvironment
 from envs.json.task import JsonTask
 from envs.task import Task
-from eval.config import DecodingConfig, EvalConfig, HeldoutConfig
-from eval.measurement import Evaluation, Record, draw_tasks, evaluate, evaluation_from_json, measure
+from eval.config import DecodingConfig, HeldoutConfig
+from eval.measurement import Evaluation, draw_tasks, evaluate, evaluation_from_json, measure
+from eval.records import Record
+from eval.run_config import EvalConfig
 from rewards.registry import COMPONENTS
 
 SCHEMA = '{"type": "boolean"}'
@@ -59,6 +61,11 @@ def evaluation(tiny_model: Path) -> Evaluation:
     return measured_with(tiny_model, make_tasks(12), {"free": FREE_TWICE, "constrained": CONSTRAINED})
 
 
+def untimed(evaluation: Evaluation) -> list[Record]:
+    """The records without what is never the same twice."""
+    return [replace(record, timing=None) for record in evaluation.records]
+
+
 def test_every_task_sample_and_decoding_has_its_record(evaluation: Evaluation) -> None:
     ids = {f"task-{number}" for number in range(12)}
     keys = [(record.decoding, record.task, record.sample) for record in evaluation.records]
@@ -87,6 +94,15 @@ def test_the_ledger_counts_what_the_records_hold(evaluation: Evaluation) -> None
         assert measured.ledger.judged == measured.answers
 
 
+def test_a_record_holds_what_was_said_what_it_was_taken_for_and_what_was_found(evaluation: Evaluation) -> None:
+    for record in evaluation.records:
+        assert [segment.author for segment in record.segments] == ["model"]
+        assert record.answer is None or record.answer in record.text
+        assert record.facts["is_correct"] == bool(record.metrics["correct"])
+        assert {"is_parsed", "is_valid", "defect"} <= set(record.facts) and not {"answer", "layout"} & set(record.facts)
+        assert record.candidates == ()
+
+
 def test_labels_divide_the_tasks_among_them(evaluation: Evaluation) -> None:
     for measured in evaluation.measurements.values():
         strata = measured.by_label["number"]
@@ -100,7 +116,7 @@ def test_labels_divide_the_tasks_among_them(evaluation: Evaluation) -> None:
 def test_the_same_seed_measures_the_same_whatever_the_batch(tiny_model: Path, evaluation: Evaluation) -> None:
     decodings = {"free": FREE_TWICE, "constrained": CONSTRAINED}
     again = measured_with(tiny_model, make_tasks(12)[::-1], decodings, max_batch_rows=3)
-    assert again.records == evaluation.records
+    assert untimed(again) == untimed(evaluation)
     other = measured_with(tiny_model, make_tasks(12), {"free": FREE_TWICE}, seed=1)
     assert [record.text for record in other.records] != [record.text for record in evaluation.records[:24]]
 
@@ -147,10 +163,12 @@ def answer(task: str, sample: int, value: float | None, error: str | None = None
         decoding="free",
         sample=sample,
         labels={},
-        text="",
+        segments=(),
+        answer=None,
         finish="eos",
         metrics={"correct": value},
         error=error,
+        facts={},
         unjudged="deadline" if value is None else None,
         grammar_error=None,
         grammar_lenient=None,

@@ -63,7 +63,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("run")
     (home / "config.yaml").write_text(CONFIG)
     (home / "runs" / "done").mkdir(parents=True)
-    (home / "runs" / "done" / "report.md").write_text("done")
+    (home / "runs" / "done" / "report.json").write_text("done")
+    (home / "runs" / "other").mkdir()
+    (home / "runs" / "other" / "diary.txt").write_text("mine")
     (home / "spider").mkdir()
     return home
 
@@ -90,7 +92,15 @@ def bad_command_lines(folder: Path, model: Path) -> dict[str, list[str]]:
         "no such hub model": arguments(folder, "nobody/no-model"),
         "no such package": arguments(folder, "package://no_such_package/model.gguf"),
         "finished report": arguments(folder, model, "--name", "done"),
+        "something else": arguments(folder, model, "--name", "other", "--resume"),
         "name with a slash": arguments(folder, model, "--name", "a/b"),
+        "unknown decoder": arguments(folder, model, "--decoder", "free,gredy"),
+        "no such predictions": arguments(folder, model, "--predictions", str(folder / "no-file")),
+        "server without address": arguments(folder, model, "--engine.name", "server"),
+        "options of another engine": arguments(folder, model, "--engine.vllm", "{max_model_len: 9}"),
+        "no key of the server": arguments(
+            folder, model, "--engine", "{name: server, url: 'http://localhost:1', api_key_variable: NO_SUCH_KEY}"
+        ),
         "output is a file": arguments(folder, model, "--output", str(folder / "config.yaml")),
         "dataset lacks a file": arguments(folder, model, *spider, "--environment", "{name: sql, options: {}}"),
         "longer than the window": arguments(folder, model, "--heldout.max_new_tokens", "100000"),
@@ -111,6 +121,12 @@ NAMED = {
     "no such hub model": ["'nobody/no-model' cannot be loaded"],
     "no such package": ["'no_such_package'", "pip install"],
     "finished report": ["done' already holds a report", "another --name"],
+    "something else": ["other' holds something that is no evaluation"],
+    "unknown decoder": ["unknown decoder 'gredy'; did you mean 'greedy'?", "self_consistency"],
+    "no such predictions": ["predictions", "no-file': no such file"],
+    "server without address": ["engine.url"],
+    "options of another engine": ["engine.vllm is for engine.name 'vllm'"],
+    "no key of the server": ["NO_SUCH_KEY", "not set"],
     "name with a slash": ["'a/b'", "plain directory name"],
     "output is a file": ["config.yaml' is no directory", "another --output"],
     "dataset lacks a file": ["spider' lacks 'dev.json'"],
@@ -141,8 +157,8 @@ def test_a_mistake_is_one_line_that_names_it(mistake: str, refusals: dict[str, t
 def test_a_mistake_writes_nothing(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "runs", "spider"]
     assert not list((folder / "spider").iterdir())
-    assert [path.name for path in (folder / "runs").rglob("*")] == ["done", "report.md"]
-    assert (folder / "runs" / "done" / "report.md").read_text() == "done"
+    kept = {str(path.relative_to(folder / "runs")): path.read_text() for path in (folder / "runs").glob("*/*")}
+    assert kept == {"done/report.json": "done", "other/diary.txt": "mine"}
 
 
 def test_the_script_itself_ends_with_code_2_and_one_line(folder: Path, tiny_model: Path) -> None:
@@ -157,16 +173,15 @@ def test_an_evaluation_writes_its_whole_report(tmp_path: Path, folder: Path, tin
     assert "Warning" not in result.stderr and "Traceback" not in result.stderr, result.stderr
     report = tmp_path / "new" / "runs" / "tiny"
     assert [path.name for path in report.parent.iterdir()] == ["tiny"]
-    assert {path.name for path in report.iterdir()} == {
-        "report.md",
-        "report.json",
-        "metrics.png",
-        "records.jsonl",
-        "config.yaml",
-    }
+    written = {path.name for path in report.iterdir()}
+    pictures = {name for name in written if name.endswith(".png")}
+    texts = {"report.md", "report.json", "report.html", "records.jsonl", "tasks.jsonl", "config.yaml"}
+    assert written == texts | pictures and "metrics.png" in pictures
     assert f"report: {report / 'report.md'}" in result.stdout
     records = [json.loads(line) for line in (report / "records.jsonl").read_text().splitlines()]
     assert len(records) == 6 and len({record["task"] for record in records}) == 3
+    cards = [json.loads(line) for line in (report / "tasks.jsonl").read_text().splitlines()]
+    assert {card["task"] for card in cards} == {record["task"] for record in records} and len(cards) == 3
     summary = json.loads((report / "report.json").read_text())
     assert summary["model"] == str(tiny_model)
     assert {name: each["answers"] for name, each in summary["measurements"].items()} == {"free": 3, "constrained": 3}

@@ -1,6 +1,7 @@
 """Reads what an offline wandb run has logged: its file is a LevelDB log of protocol buffers."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,14 @@ def wandb_records(file: Path) -> Iterator[Any]:
 
 
 def wandb_history(file: Path) -> list[dict[str, Any]]:
-    """What each call of ``log`` has logged."""
+    """What each call of ``log`` of a finished run has logged. Waits for its last record: wandb's own process writes the
+    file, and may still be at it when ``finish`` returns."""
+    deadline = time.monotonic() + 20
+    while not (records := list(wandb_records(file))) or records[-1].WhichOneof("record_type") != "exit":
+        assert time.monotonic() < deadline, "the run was not finished"
+        time.sleep(0.02)
     return [
         {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
-        for record in wandb_records(file)
+        for record in records
         if record.WhichOneof("record_type") == "history"
     ]

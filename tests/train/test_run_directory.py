@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from envs.errors import ConfigurationError
-from train.run_directory import RunDirectory, write_json
+from eval.whole_file import write_json
+from train.run_directory import RunDirectory
 
 
 def test_json_files_hold_any_text_a_dataset_may_bring(tmp_path: Path) -> None:
