@@ -82,6 +82,8 @@ class Ledger:
     generate_seconds: float = 0.0
     wait_seconds: float = 0.0
     """Of these, spent waiting for the environment with nothing to decode meanwhile, or before a fixed rejoin."""
+    verify_seconds: float = 0.0
+    """Of a search: spent on examining and rating states; no part of ``generate_seconds``."""
     judge_seconds: float = 0.0
 
     def __sub__(self, other: "Ledger") -> "Ledger":

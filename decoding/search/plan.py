@@ -53,6 +53,16 @@ class Expand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drop:
+    """Give up states that will not be expanded: their rows, and the memory that they hold. They can still be chosen.
+
+    Answered with None. States that are final, or were expanded, have no row.
+    """
+
+    states: tuple[State, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Examine:
     """See what can be said of states without the gold. Each state costs one verifier call, once.
 
@@ -119,7 +129,7 @@ class Rate:
     states: tuple[State, ...]
 
 
-Wish = Begin | Expand | Examine | AskAll | Rate
+Wish = Begin | Expand | Drop | Examine | AskAll | Rate
 ResultT = TypeVar("ResultT")
 Plan = Generator[Wish, Any, ResultT]
 
@@ -137,6 +147,12 @@ def expand(states: Sequence[State], *, width: int | Sequence[int] = 1, until: Un
         return []
     children: list[State] = yield Expand(states=tuple(states), widths=widths, until=until)
     return children
+
+
+def drop(states: Sequence[State]) -> Plan[None]:
+    """Gives up states that will not be expanded."""
+    if states:
+        yield Drop(states=tuple(states))
 
 
 def examine(states: Sequence[State]) -> Plan[list[Examination | None]]:

@@ -33,6 +33,14 @@ class State:
     """Tokens and records behind it, for who drives the search."""
 
     @property
+    def is_complete(self) -> bool:
+        """The episode ended by itself, or its structure was ended for it; no budget has cut it off in the midst."""
+        if not self.is_final:
+            return False
+        stretches = self.episode.stretches
+        return not self.transcript.is_truncated or bool(stretches and stretches[-1].closed)
+
+    @property
     def mean_logprob(self) -> float:
         """The mean of log q over the model's tokens; 0 where there are none."""
         return self.logprob / self.tokens if self.tokens else 0.0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from decoding.search.account import SearchBudget
 from decoding.search.plan import Plan
 from decoding.search.state import State
 from decoding.steps import Steps
@@ -40,6 +41,10 @@ class Problem:
     environment: Environment[Any]
     root: State
     """Of the environment's own prompt."""
+    seed: int
+    """Of this search: what a strategy draws by itself follows from it (``decoding.seeds.derived_seed``)."""
+    budget: SearchBudget
+    """What the whole search may spend, for strategies that divide it. Nobody has to keep to it: no more is granted."""
 
 
 class Strategy(Protocol):
