@@ -1,7 +1,7 @@
 """One episode while it grows: stretches of tokens by the model and by the environment, in order."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from transformers import PreTrainedTokenizerBase
 
@@ -68,7 +68,9 @@ class Episode:
     grammar_lenient: str | None = None
     is_sentence: bool | None = None
     timing: Timing | None = None
-    """Of the first turn."""
+    """Of the first turn; the pauses within it are left out."""
+    generated: int = 0
+    """Tokens that an engine has made for it, whatever became of them."""
     texts: list[tuple[int, str]] = field(default_factory=list)
     """Of each stretch that the environment was told of: how long it was then, and its text."""
 
@@ -94,8 +96,8 @@ class Episode:
 
     def add_generation(self, generation: Generation) -> None:
         """Appends what the model wrote; what follows another stretch of its own continues it."""
-        if not self.stretches:
-            self.timing = generation.timing
+        self.generated += len(generation.token_ids)
+        self._time(generation)
         log_z = None if generation.log_z is None else list(generation.log_z)
         self.grammar_error = self.grammar_error or generation.grammar_error
         self.grammar_lenient = self.grammar_lenient or generation.grammar_lenient
@@ -122,6 +124,30 @@ class Episode:
                 )
             )
 
+    def _time(self, generation: Generation) -> None:
+        if not self.stretches:
+            self.timing = generation.timing
+        elif len(self.stretches) == 1 and self.timing is not None:  # the first turn goes on
+            more = generation.timing
+            last = None if more is None else self.timing.last_token + more.last_token
+            self.timing = None if last is None else replace(self.timing, last_token=last)
+
+    def close(self, kept: int, completion: Sequence[int]) -> None:
+        """Ends the last turn's structure in the model's place.
+
+        Args:
+            kept: tokens of the turn that stay.
+            completion: what follows them.
+        """
+        stretch = self.stretches[-1]
+        nothing = [0.0] * len(completion)
+        stretch.token_ids[kept:] = completion
+        stretch.logprobs[kept:] = nothing
+        if stretch.log_z is not None:
+            stretch.log_z[kept:] = nothing
+        stretch.closed = len(completion)
+        del self.texts[len(self.stretches) - 1 :]
+
     def add_observation(self, token_ids: Sequence[int]) -> None:
         """Appends what the environment said."""
         self.stretches.append(Stretch(by_model=False, token_ids=list(token_ids), logprobs=[0.0] * len(token_ids)))
@@ -145,6 +171,7 @@ class Episode:
             grammar_lenient=self.grammar_lenient,
             is_sentence=self.is_sentence,
             timing=self.timing,
+            generated=self.generated,
             texts=list(self.texts),
         )
 

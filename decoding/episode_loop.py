@@ -7,7 +7,7 @@ runs of the same seeds may differ by rounding.
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
@@ -69,6 +69,7 @@ class EpisodeLoop:
         budgets: Budgets,
         rejoin_after: int | None,
         steps: Steps = WHOLE_ANSWERS,
+        close: Callable[[Episode], None] | None = None,
     ) -> None:
         """
         Args:
@@ -79,6 +80,8 @@ class EpisodeLoop:
             rejoin_after: decode steps after which a row that asked the environment comes back; None: once its answer is
                 there.
             steps: turns pause at their delimiters.
+            close: ends the structure of an episode that a budget cuts off, where turns are written in parts; None: the
+                engine does, which knows whole turns.
         """
         self._session = session
         self._tokenizer = tokenizer
@@ -86,6 +89,7 @@ class EpisodeLoop:
         self._budgets = budgets
         self._rejoin_after = rejoin_after
         self._delimiters = steps.delimiters
+        self._close = close
         self._limits: dict[int, int] = {}  # row -> tokens of the model at which its turn pauses
         self._episodes: dict[int, Episode] = {}
         self._asked: list[_Question] = []
@@ -105,15 +109,15 @@ class EpisodeLoop:
             most: tokens after which they pause; None: the budgets' alone.
         """
         grammar = self._grammar(unsaid)
-        left = self._budgets.turn(0)
+        left, pauses = self._part(self._budgets.turn(0), most)
         request = Request(
             prompt_ids=unsaid.prompt_ids,
-            max_new_tokens=left if most is None else min(left, most),
+            max_new_tokens=left,
             stops=(*self._environment.stops, *self._delimiters),
             grammar=grammar,
             temperature=temperature,
             n=n,
-            pauses=most is not None and most < left,
+            pauses=pauses,
             seed=seed,
         )
         episodes = [unsaid.fork(row) for row in self._session.open(request)]
@@ -142,8 +146,7 @@ class EpisodeLoop:
 
     def cut(self, episode: Episode) -> None:
         """Ends an episode between two turns, or where it paused, as a budget does."""
-        episode.end("length")
-        self.drop(episode)
+        self._end(episode, "length")
 
     def fork(self, episode: Episode, *, seed: int | None) -> Episode:
         """A copy of an episode that is between two turns."""
@@ -201,20 +204,30 @@ class EpisodeLoop:
             episode.grammar_error = f"environment '{self._environment.name}' has no grammar for this {of}"
 
     def _extend(self, episode: Episode, token_ids: Sequence[int], grammar: Grammar | None, most: int | None) -> None:
-        left = self._budgets.turn(episode.length, episode.turn_length)
+        left, pauses = self._part(self._budgets.turn(episode.length, episode.turn_length), most)
         self._limits.pop(episode.row, None)
-        pauses = most is not None and most < left
-        if most is not None and pauses:
-            left = most
-            self._limits[episode.row] = episode.written + most
+        if pauses:
+            self._limits[episode.row] = episode.written + left
         self._session.extend(episode.row, token_ids, max_new_tokens=left, grammar=grammar, pauses=pauses)
+
+    def _part(self, left: int, most: int | None) -> tuple[int, bool]:
+        """How much a part of a turn may write, and whether the turn only pauses there.
+
+        Args:
+            left: of the turn's budget.
+            most: of what the caller allows; None: all of it.
+        """
+        if most is not None and most < left:
+            return most, True
+        return left, self._close is not None
 
     def _turn_ended(self, row: int, generation: Generation) -> list[Event]:
         episode = self._episodes[row]
         episode.add_generation(generation)
         self._generated_tokens += len(generation.token_ids)
         if generation.finish == "length" and row in self._limits:
-            return [(episode, Answer(pause="limit"))]
+            is_spent = self._budgets.turn(episode.length, episode.turn_length) < 1
+            return [self._end(episode, "length") if is_spent else (episode, Answer(pause="limit"))]
         if generation.finish != "stop":
             return [self._end(episode, generation.finish)]
         if self._threads is None or not self._stopped_at(episode, self._environment.stops):
@@ -291,6 +304,8 @@ class EpisodeLoop:
         return any(stop in text[-(len(stop) + LONGEST_PIECE) :] for stop in stops)
 
     def _end(self, episode: Episode, finish: FinishReason) -> Event:
+        if finish == "length" and self._close is not None:
+            self._close(episode)
         episode.end(finish)
         self.drop(episode)
         return episode, None

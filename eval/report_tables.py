@@ -97,7 +97,7 @@ def cost_table(measurements: Mapping[str, Measurement], tasks: Mapping[str, int]
     rows = []
     for name, measurement in measurements.items():
         ledger = measurement.ledger
-        seconds = ledger.generate_seconds + ledger.judge_seconds
+        seconds = ledger.generate_seconds + ledger.verify_seconds + ledger.judge_seconds
         rows.append(
             [
                 name,
@@ -109,12 +109,13 @@ def cost_table(measurements: Mapping[str, Measurement], tasks: Mapping[str, int]
                 str(ledger.expansions),
                 str(ledger.judged),
                 f"{ledger.generate_seconds:.1f}",
+                f"{ledger.verify_seconds:.2f}",
                 f"{ledger.judge_seconds:.2f}",
                 f"{100 * ledger.judge_seconds / seconds:.1f} %" if seconds else "-",
             ]
         )
     header = ["decoding", "generated tokens", "a task", "prompt tokens", "verifier calls", "verifier tokens"]
-    header += ["expansions", "answers judged", "seconds generating", "seconds judging", "share of judging"]
+    header += ["expansions", "answers judged", "seconds generating", "verifying", "judging", "share of judging"]
     return Table(title="Cost", header=header, rows=rows)
 
 

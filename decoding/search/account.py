@@ -31,8 +31,9 @@ class SearchBudget:
 class Account:
     """Keeps a search within its budget: nothing is granted that could lead out of it.
 
-    What rows in flight may still write is reserved, so that the tokens of a search never exceed ``max_tokens``,
-    whichever of its rows ends first.
+    What a row in flight may still write is reserved. A row begins once all that it could need is there, or else when no
+    other is in flight, with what is left: so answers come to their end one after the other where not all of them fit,
+    and what each may write does not depend on what is decoded beside it.
     """
 
     def __init__(self, budget: SearchBudget) -> None:
@@ -40,32 +41,36 @@ class Account:
         self._reserved = 0
         self.spent = Ledger()
 
-    def grant_children(self, count: int) -> int:
-        """How many of ``count`` children may be begun; they are counted. Each may write one token at least."""
-        granted = min(count, self._left(self._budget.max_expansions, self.spent.expansions, count))
-        granted = max(0, min(granted, self._left(self._budget.max_tokens, self._tokens_held, granted)))
-        self.spent += Ledger(expansions=granted)
-        return granted
-
-    def reserve(self, rows: int) -> int | None:
-        """What one of ``rows`` rows that go on at once may write, at most its share of what is left; reserved. None: as
-        much as it likes; 0: nothing."""
+    @property
+    def tokens_left(self) -> int | None:
+        """What nothing is reserved for; None: there is no limit."""
         if self._budget.max_tokens is None:
             return None
-        share = (self._budget.max_tokens - self._tokens_held) // max(1, rows)
-        # The last few tokens go to the rows that ask first.
-        share = max(share, min(1, self._budget.max_tokens - self._tokens_held))
-        self._reserved += share
-        return share
+        return self._budget.max_tokens - self.spent.generated_tokens - self._reserved
 
-    def write(self, tokens: int, *, reserved: int | None) -> None:
-        """Counts what a row has written, and gives back what was reserved for it."""
-        self._reserved -= reserved or 0
+    def reserve(self, tokens: int) -> None:
+        """Keeps tokens back for a row that may write them."""
+        self._reserved += tokens
+
+    def write(self, tokens: int) -> None:
+        """Counts what was written."""
         self.spent += Ledger(generated_tokens=tokens)
+
+    def release(self, tokens: int) -> None:
+        """Gives back what was reserved."""
+        self._reserved -= tokens
+
+    def expansions_left(self, wanted: int) -> int:
+        """How many of ``wanted`` children may be begun."""
+        return self._left(self._budget.max_expansions, self.spent.expansions, wanted)
+
+    def expand(self, children: int) -> None:
+        """Counts children that were begun, or answers that were asked for."""
+        self.spent += Ledger(expansions=children)
 
     def grant_verifications(self, count: int) -> int:
         """How many of ``count`` states may be examined or rated; they are counted."""
-        granted = max(0, self._left(self._budget.max_verifier_calls, self.spent.verifier_calls, count))
+        granted = self._left(self._budget.max_verifier_calls, self.spent.verifier_calls, count)
         self.spent += Ledger(verifier_calls=granted)
         return granted
 
@@ -73,10 +78,6 @@ class Account:
         """Counts what has no limit."""
         self.spent += cost
 
-    @property
-    def _tokens_held(self) -> int:
-        return self.spent.generated_tokens + self._reserved
-
     @staticmethod
     def _left(limit: int | None, spent: int, wanted: int) -> int:
-        return wanted if limit is None else min(wanted, limit - spent)
+        return wanted if limit is None else max(0, min(wanted, limit - spent))

@@ -12,16 +12,19 @@ from decoding.cost_meter import CostMeter
 from decoding.decoder import Decoding, Finish, judged, unsaid_episode
 from decoding.engine import Engine
 from decoding.episode import Episode
+from decoding.episode_closing import close_episode
 from decoding.episode_loop import EpisodeLoop
 from decoding.rollout import Ledger
 from decoding.search.account import Account, SearchBudget
 from decoding.search.driver import Driver
+from decoding.search.expansions import Expansions
 from decoding.search.plan import Plan, begin
 from decoding.search.running import Search
 from decoding.search.strategy import Candidate, Problem, Selection, Strategy
 from decoding.seeds import derived_seed, task_seeds
 from decoding.session import Session
-from decoding.steps import Steps
+from decoding.steps import WHOLE_ANSWERS, Steps
+from decoding.transformers_engine import TransformersEngine, end_ids
 from envs.environment import Environment
 from envs.task import Task
 from rewards.credit import Branch
@@ -75,12 +78,13 @@ class SearchDecoder:
         running: dict[int, list[Search]] = {}
         with self.engine.session() as session, self._loop(session) as loop:
             meter = CostMeter(loop)
-            driver = self._driver(loop)
+            expansions = Expansions(loop, self.tokenizer, steps=self._steps, budgets=self.budgets)
+            driver = self._driver(expansions)
             while waiting or running:
                 with meter.generating():
-                    while waiting and (most_rows is None or driver.rows < most_rows):
+                    while waiting and (most_rows is None or expansions.rows < most_rows):
                         begun = []
-                        for _ in range(self._room(len(waiting), running, driver, most_rows)):
+                        for _ in range(self._room(len(waiting), running, expansions.rows, most_rows)):
                             place, task, count, task_seed = waiting.pop()
                             running[place] = self._searches(task, count, task_seed)
                             begun += running[place]
@@ -89,40 +93,61 @@ class SearchDecoder:
                     driver.advance(searches)
                     driver.settle(searches)
                 for place in [place for place, ones in running.items() if all(one.wish is None for one in ones)]:
-                    yield self._finish(running.pop(place), tasks[place], place, driver, meter)
+                    searches = running.pop(place)
+                    for search in searches:
+                        expansions.forget(search)
+                    yield self._finish(searches, tasks[place], place, driver, meter)
 
     def _loop(self, session: Session) -> EpisodeLoop:
         return EpisodeLoop(
-            session, self.tokenizer, self.environment, self.budgets, self.rejoin_after, steps=self._steps
+            session,
+            self.tokenizer,
+            self.environment,
+            self.budgets,
+            self.rejoin_after,
+            steps=self._steps,
+            close=self._close if self._writes_parts else None,
         )
 
-    def _driver(self, loop: EpisodeLoop) -> Driver:
+    @property
+    def _writes_parts(self) -> bool:
+        """Turns may pause before their end: an engine then does not know all that it would have to close."""
+        return self._steps != WHOLE_ANSWERS or self.budget.max_tokens is not None
+
+    def _close(self, episode: Episode) -> None:
+        ends = frozenset({self.tokenizer.eos_token_id})
+        if isinstance(self.engine, TransformersEngine):
+            ends = end_ids(self.engine.model, self.tokenizer)
+        close_episode(episode, self.tokenizer, ends)
+
+    def _driver(self, expansions: Expansions) -> Driver:
         return Driver(
-            loop,
+            expansions,
             self.engine,
             self.tokenizer,
             self.environment,
-            steps=self._steps,
+            budgets=self.budgets,
             is_masked=self.is_masked,
-            room=None if self.window is None else self.window - self.budgets.max_new_tokens,
+            window=self.window,
         )
 
     @staticmethod
-    def _room(waiting: int, running: dict[int, list[Search]], driver: Driver, most_rows: int | None) -> int:
+    def _room(waiting: int, running: dict[int, list[Search]], rows: int, most_rows: int | None) -> int:
         """How many tasks are begun together, by the rows that those before them have: what they wish for first is
         granted to all at once."""
         if most_rows is None:
             return waiting
         widest = max((sum(len(search.growing) for search in ones) for ones in running.values()), default=0)
-        return 1 if not widest else min(waiting, max(1, (most_rows - driver.rows) // widest))
+        return 1 if not widest else min(waiting, max(1, (most_rows - rows) // widest))
 
     def _searches(self, task: Task, count: int, seed: int) -> list[Search]:
         searches = []
         for sample in range(count):
+            own_seed = seed if sample == 0 else derived_seed(seed, f"search {sample}")
             search = Search(
                 task=task,
-                seed=seed if sample == 0 else derived_seed(seed, f"search {sample}"),
-                plan=self._plan(task),
+                seed=own_seed,
+                plan=self._plan(task, own_seed),
                 account=Account(self.budget),
                 temperature=self.temperature,
             )
@@ -130,29 +155,31 @@ class SearchDecoder:
             searches.append(search)
         return searches
 
-    def _plan(self, task: Task) -> Plan[Selection | None]:
+    def _plan(self, task: Task, seed: int) -> Plan[Selection | None]:
         root = yield from begin()
         if root is None:
             return None
-        return (yield from self.strategy.search(Problem(task=task, environment=self.environment, root=root)))
+        problem = Problem(task=task, environment=self.environment, root=root, seed=seed, budget=self.budget)
+        return (yield from self.strategy.search(problem))
 
     def _finish(self, searches: Sequence[Search], task: Task, place: int, driver: Driver, meter: CostMeter) -> Finish:
         """Judges what the searches of a task have chosen."""
         episodes: list[Episode] = []
         candidates: list[tuple[Candidate, ...]] = []
         for search in searches:
-            driver.forget(search)
             episodes.append(self._chosen(search))
             candidates.append(() if search.selection is None else search.selection.candidates)
         paths = [(Branch(node=number, start=0),) for number in range(len(episodes))]
         decoding = judged([task], episodes, paths, self.environment, self.tokenizer, Ledger())
         meter.add(decoding.ledger)
         seconds = meter.since()
+        verifying, driver.verify_seconds = driver.verify_seconds, 0.0
         spent = sum((search.account.spent for search in searches), Ledger())
         cost = replace(
             spent,
             judged=seconds.judged,
-            generate_seconds=seconds.generate_seconds,
+            generate_seconds=max(0.0, seconds.generate_seconds - verifying),
+            verify_seconds=verifying,
             wait_seconds=seconds.wait_seconds,
             judge_seconds=seconds.judge_seconds,
         )
@@ -166,5 +193,6 @@ class SearchDecoder:
             prompt = prompt_ids(self.tokenizer, self.environment, search.task)
             episode = unsaid_episode(self.tokenizer, self.environment, search.task, 0, prompt)
         if episode.finish is None:
+            self._close(episode)
             episode.end("length")
         return episode

@@ -4,65 +4,64 @@ A search waits while its children are written; all others go on. Not covered: se
 a part of the rows elsewhere.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from transformers import PreTrainedTokenizerBase
 
+from decoding.budgets import Budgets
 from decoding.chat_prompt import message_ids
 from decoding.decoder import unsaid_episode
 from decoding.engine import Engine, Generation, Request
-from decoding.episode import Episode
-from decoding.episode_loop import Answer, EpisodeLoop
 from decoding.rollout import Ledger
-from decoding.search.plan import Ask, AskAll, Begin, Examine, Expand, Rate, Rating, Said
-from decoding.search.running import Growing, Search, Standing
+from decoding.search.expansions import Expansions
+from decoding.search.plan import Ask, AskAll, Begin, Drop, Examine, Expand, Rate, Rating, Said
+from decoding.search.running import Search
 from decoding.search.state import State
-from decoding.steps import Steps
 from envs.environment import Environment
 from envs.examination import Examination
+from envs.task import Task
 
-WishT = TypeVar("WishT", Begin, Expand, Examine, AskAll, Rate)
+WishT = TypeVar("WishT", Begin, Expand, Drop, Examine, AskAll, Rate)
 
 
 class Driver:
-    """Of one episode loop."""
+    """Of the searches of one session."""
 
     def __init__(
         self,
-        loop: EpisodeLoop,
+        expansions: Expansions,
         engine: Engine,
         tokenizer: PreTrainedTokenizerBase,
         environment: Environment[Any],
         *,
-        steps: Steps,
+        budgets: Budgets,
         is_masked: bool,
-        room: int | None,
+        window: int | None,
     ) -> None:
         """
         Args:
-            loop: of a session of ``engine``.
+            expansions: over a session of ``engine``.
             engine: answers questions outside of episodes.
             tokenizer: the model's.
             environment: that of the tasks.
-            steps: the strategy's; ``loop`` pauses at their delimiters.
+            budgets: of each episode.
             is_masked: episodes are held to the grammars of their tasks.
-            room: tokens that a prompt may have; None: any number.
+            window: tokens that a prompt and what follows it may have; None: any number.
         """
-        self._loop = loop
+        self._expansions = expansions
         self._engine = engine
         self._tokenizer = tokenizer
         self._environment = environment
-        self._steps = steps
         self._is_masked = is_masked
-        self._room = room
-        self._rows: dict[int, tuple[Search, Growing]] = {}
-
-    @property
-    def rows(self) -> int:
-        """How many are being written."""
-        return len(self._rows)
+        self._budgets = budgets
+        self._window = window
+        self.verify_seconds = 0.0
+        """Spent on examining and rating."""
 
     def settle(self, searches: Sequence[Search]) -> None:
         """Grants what ``searches`` wish for, as far as it needs no decoding, until each is over or has rows that do."""
@@ -71,29 +70,22 @@ class Driver:
 
     def advance(self, searches: Sequence[Search]) -> None:
         """One step of all rows; searches whose children are all there go on to their next wish."""
-        if not self._rows:
-            return
-        for episode, answer in self._loop.advance():
-            self._take(*self._rows[episode.row], answer)
+        self._expansions.advance()
         for search in searches:
             if search.growing and (children := search.grown) is not None:
                 search.growing = []
                 search.send(children)
 
-    def forget(self, search: Search) -> None:
-        """Closes the rows that a search has left."""
-        for standing in search.standing.values():
-            if standing.live is not None:
-                self._loop.drop(standing.live)
-        search.standing.clear()
-
     def _grant(self, ready: Sequence[Search]) -> None:
         for search, begin in _wishing(ready, Begin):
             search.send(self._begin(search, begin))
         for search, expand in _wishing(ready, Expand):
-            self._expand(search, expand)
+            self._expansions.begin(search, expand)
             if not search.growing:
                 search.send([])
+        for search, drop in _wishing(ready, Drop):
+            self._expansions.drop(search, drop)
+            search.send(None)
         if examining := _wishing(ready, Examine):
             self._examine(examining)
         if asking := _wishing(ready, AskAll):
@@ -104,113 +96,34 @@ class Driver:
     def _begin(self, search: Search, wish: Begin) -> State | None:
         messages = self._environment.prompt(search.task) if wish.messages is None else wish.messages
         prompt = message_ids(self._tokenizer, messages, search.task)
-        if self._room is not None and len(prompt) > self._room:
+        if self._window is not None and len(prompt) + self._budgets.max_new_tokens > self._window:
             return None
         unsaid = unsaid_episode(self._tokenizer, self._environment, search.task, 0, prompt)
         unsaid.is_masked = self._is_masked
         return search.begin_root(unsaid, search.temperature if wish.temperature is None else wish.temperature)
 
-    def _expand(self, search: Search, wish: Expand) -> None:
-        """Begins the children that are granted; the last ones are left out first."""
-        taken = [search.take_standing(state) for state in wish.states]
-        widths = [0 if one.is_cut else width for one, width in zip(taken, wish.widths, strict=True)]
-        left = granted = search.account.grant_children(sum(widths))
-        for state, standing, wanted in zip(wish.states, taken, widths, strict=True):
-            width = min(wanted, left)
-            if not width:
-                search.standing[id(standing.snapshot)] = standing
-                continue
-            shares = [search.account.reserve(left - child) for child in range(width)]
-            left -= width
-            begin = self._first_children if standing.live is None else self._next_children
-            for episode, share in zip(begin(search, standing, wish, shares), shares, strict=True):
-                child = Growing(
-                    parent=state,
-                    until=wish.until,
-                    begun=standing.snapshot.written,
-                    counted=standing.snapshot.written,
-                    reserved=share,
-                    episode=episode,
-                )
-                search.growing.append(child)
-                self._rows[episode.row] = (search, child)
-        assert granted == len(search.growing)
-
-    def _first_children(
-        self, search: Search, standing: Standing, wish: Expand, shares: Sequence[int | None]
-    ) -> list[Episode]:
-        """The rows that begin from a root."""
-        search.account.add(Ledger(prefilled_tokens=len(standing.snapshot.prompt_ids)))
-        assert standing.temperature is not None
-        return self._loop.begin(
-            standing.snapshot,
-            n=len(shares),
-            temperature=standing.temperature,
-            seed=search.next_seed("root"),
-            most=self._most(wish, 0, min((share for share in shares if share is not None), default=None)),
-        )
-
-    def _next_children(
-        self, search: Search, standing: Standing, wish: Expand, shares: Sequence[int | None]
-    ) -> list[Episode]:
-        """The row of a state and forks of it, which go on."""
-        assert standing.live is not None
-        forks = [self._loop.fork(standing.live, seed=search.next_seed("fork")) for _ in shares[1:]]
-        children = [standing.live, *forks]
-        for child, share in zip(children, shares, strict=True):
-            self._loop.go_on(child, standing.observation_ids, most=self._most(wish, 0, share))
-        return children
-
-    def _most(self, wish: Expand | Growing, written: int, share: int | None) -> int | None:
-        """How much a row may write before it pauses, ``written`` of its step being there."""
-        limits = [] if share is None else [share]
-        if wish.until == "step" and self._steps.max_tokens is not None:
-            limits.append(self._steps.max_tokens - written)
-        return min(limits, default=None)
-
-    def _take(self, search: Search, child: Growing, answer: Answer | None) -> None:
-        """A row has ended, or its turn was answered or paused."""
-        episode = child.episode
-        search.account.write(episode.written - child.counted, reserved=child.reserved)
-        child.counted, child.reserved = episode.written, None
-        if answer is not None and answer.pause is None:
-            search.account.add(Ledger(observations=1, prefilled_tokens=len(answer.token_ids)))
-        goes_on = True
-        if answer is not None and not self._ends_expansion(child, answer):
-            growing = sum(other.grown is None for other in search.growing)
-            share = search.account.reserve(growing)
-            if share != 0:
-                child.reserved = share
-                most = self._most(child, episode.written - child.begun, share)
-                self._loop.go_on(episode, answer.token_ids, most=most)
-                return
-            goes_on = False
-        del self._rows[episode.row]
-        transcript = episode.transcript(self._tokenizer) if answer is None else episode.question(self._tokenizer)
-        search.grow(child, transcript, answer, goes_on=goes_on)
-        if not goes_on:
-            self._loop.drop(episode)
-
-    def _ends_expansion(self, child: Growing, answer: Answer) -> bool:
-        if answer.pause is None:
-            return child.until != "end"
-        if child.until != "step":
-            return False
-        most = self._steps.max_tokens
-        return answer.pause == "delimiter" or (most is not None and child.episode.written - child.begun >= most)
-
     def _examine(self, examining: Sequence[tuple[Search, Examine]]) -> None:
         """All examinations at once; those of one search in one call, so that their digests can be compared."""
         allowed: list[tuple[Search, list[bool]]] = []
         states: list[State] = []
+        tasks: list[Task] = []
+        searched: Counter[str] = Counter()
         for search, wish in examining:
             unknown = {id(one.episode): one.episode for one in wish.states if id(one.episode) not in search.examined}
             granted = search.account.grant_verifications(len(unknown))
             search.examined.update(list(unknown.items())[:granted])
             marks = [id(one.episode) in search.examined for one in wish.states]
-            states += [one for one, mark in zip(wish.states, marks, strict=True) if mark]
+            own = [one for one, mark in zip(wish.states, marks, strict=True) if mark]
+            states += own
+            # Another search of the same task must not decide what its answers are compared with.
+            others = searched[search.task.id]
+            task = search.task if not others else replace(search.task, id=f"{search.task.id} (search {others})")
+            tasks += [task] * len(own)
+            searched[search.task.id] += 1
             allowed.append((search, marks))
-        found = iter(self._environment.examine([(one.task, one.transcript) for one in states]) if states else ())
+        with self._verifying():
+            texts = [(task, state.transcript) for task, state in zip(tasks, states, strict=True)]
+            found = iter(map(_of_answer, states, self._environment.examine(texts) if texts else ()))
         for search, marks in allowed:
             results: list[Examination | None] = [next(found) if mark else None for mark in marks]
             search.send(results)
@@ -228,28 +141,34 @@ class Driver:
         generations = iter(self._engine.generate(requests) if requests else ())
         for (search, _), ones in zip(asking, asked, strict=True):
             answers: list[list[Said]] = []
-            for request, share in ones:
+            for request, reserved in ones:
                 said = [] if request is None else [self._said(next(generations)) for _ in range(request.n)]
-                search.account.write(sum(one.tokens for one in said), reserved=share)
+                search.account.release(reserved)
+                search.account.write(sum(one.tokens for one in said))
                 answers.append(said)
             search.send(answers)
 
-    def _request(self, search: Search, question: Ask, left: int) -> tuple[Request | None, int | None]:
-        """A question as far as the budget goes, and what was reserved for it.
+    def _request(self, search: Search, question: Ask, left: int) -> tuple[Request | None, int]:
+        """A question as far as the budget and the window go, and what was reserved for it.
 
         Args:
             left: questions that are asked together, this one and those after it.
         """
         prompt = message_ids(self._tokenizer, question.messages, search.task)
-        has_room = self._room is None or len(prompt) <= self._room
-        count = search.account.grant_children(question.n) if has_room else 0
-        if not count:
-            return None, None
-        share = search.account.reserve(left)
-        most = question.max_new_tokens if share is None else min(question.max_new_tokens, share // count)
-        if most < 1:
-            search.account.write(0, reserved=share)
-            return None, None
+        most = question.max_new_tokens
+        if self._window is not None:
+            most = min(most, self._window - len(prompt))
+        count = search.account.expansions_left(question.n)
+        share = search.account.tokens_left
+        if share is not None:
+            share = max(share // left, min(1, share))
+            count = min(count, share)
+            most = min(most, share // max(1, count))
+        if count < 1 or most < 1:
+            return None, 0
+        reserved = count * most
+        search.account.expand(count)
+        search.account.reserve(reserved)
         search.account.add(Ledger(prefilled_tokens=len(prompt)))
         request = Request(
             prompt_ids=prompt,
@@ -260,7 +179,13 @@ class Driver:
             n=count,
             seed=search.next_seed("question"),
         )
-        return request, share
+        return request, reserved
+
+    @contextmanager
+    def _verifying(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.verify_seconds += time.perf_counter() - started
 
     def _said(self, generation: Generation) -> Said:
         text = self._tokenizer.decode(
@@ -274,11 +199,20 @@ class Driver:
             by_rater[wish.rater].append((search, wish, search.account.grant_verifications(len(wish.states))))
         for rater, wishes in by_rater.items():
             states = [state for _, wish, count in wishes for state in wish.states[:count]]
-            ratings = iter(rater(states) if states else ())
+            with self._verifying():
+                ratings = iter(rater(states) if states else ())
             for search, wish, count in wishes:
                 own = [next(ratings) for _ in range(count)]
                 search.account.add(Ledger(verifier_tokens=sum(one.tokens for one in own)))
                 search.send([*own, *[None] * (len(wish.states) - count)])
+
+
+def _of_answer(state: State, found: Examination) -> Examination:
+    """What was found of a state. Of an episode that has ended without an answer it is nothing: its last step, which is
+    examined where there is no answer yet, must not pass for one."""
+    if not state.is_final or found.answer is not None or found.unjudged is not None:
+        return found
+    return replace(found, digest=None, is_valid=False, error=found.error or "empty")
 
 
 def _wishing(searches: Sequence[Search], kind: type[WishT]) -> list[tuple[Search, WishT]]:

@@ -16,18 +16,27 @@ from envs.transcript import Segment, Transcript
 
 @dataclass(kw_only=True, eq=False)
 class Growing:
-    """A child that is being written."""
+    """A child that is being written, or waits until the budget has room for it."""
 
     parent: State
     until: Until
-    begun: int
-    """Tokens by the model when its step began."""
-    counted: int
-    """Of them, those that its account knows of."""
-    reserved: int | None
-    """What was reserved for it."""
-    episode: Episode
+    origin: "Standing"
+    """What it goes on from."""
+    sample: int
+    """Of the children of its parent."""
+    live: Episode | None = None
+    """Of its row; None for the child of a root until it is begun."""
+    is_begun: bool = False
+    counted: int = 0
+    """Tokens of it that its account knows of."""
+    reserved: int | None = None
+    """Of what its account keeps back for it, the part that it has not written; None: it has no limit."""
     grown: State | None = None
+
+    @property
+    def begun(self) -> int:
+        """Tokens by the model when its step began."""
+        return self.origin.snapshot.written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +46,13 @@ class Standing:
     snapshot: Episode
     """The state's own."""
     live: Episode | None
-    """Of its row; None for a root, which has none yet, and for a state that the budget has cut."""
+    """Of its row; None for a root, which has none yet."""
     observation_ids: tuple[int, ...] = ()
     """What the environment said last, which the row does not hold yet."""
-    temperature: float | None = None
+    temperature: float = 1.0
     """Of a root: that of the rows which begin from it."""
-
-    @property
-    def is_cut(self) -> bool:
-        """The budget has ended it."""
-        return self.live is None and self.temperature is None
+    seed: int = 0
+    """Of a root: that of the rows which begin from it."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -86,7 +92,9 @@ class Search:
     def begin_root(self, unsaid: Episode, temperature: float) -> State:
         """A root, which costs nothing yet."""
         snapshot = unsaid.snapshot()
-        self.standing[id(snapshot)] = Standing(snapshot=snapshot, live=None, temperature=temperature)
+        self.standing[id(snapshot)] = Standing(
+            snapshot=snapshot, live=None, temperature=temperature, seed=self.next_seed("root")
+        )
         return State(
             task=self.task,
             transcript=Transcript(segments=(), begins_in_reasoning=unsaid.begins_in_reasoning),
@@ -97,16 +105,16 @@ class Search:
             episode=snapshot,
         )
 
-    def grow(self, child: Growing, transcript: Transcript, answer: Answer | None, *, goes_on: bool = True) -> None:
+    def grow(self, child: Growing, transcript: Transcript, answer: Answer | None) -> None:
         """Makes a state of a child whose step has ended.
 
         Args:
-            child: what has ended it is told to ``transcript`` and ``answer``.
+            child: has a row.
             transcript: of its episode, without what the environment answered last.
-            answer: what ended it; None: the episode is over.
-            goes_on: False where the budget leaves it nothing: it stays as it is.
+            answer: what ended the step; None: the episode is over.
         """
-        episode = child.episode
+        episode = child.live
+        assert episode is not None
         if answer is not None and answer.text:
             said = Segment(author="environment", text=answer.text)
             transcript = Transcript(
@@ -130,9 +138,7 @@ class Search:
             episode=snapshot,
         )
         if answer is not None:
-            self.standing[id(snapshot)] = Standing(
-                snapshot=snapshot, live=episode if goes_on else None, observation_ids=answer.token_ids
-            )
+            self.standing[id(snapshot)] = Standing(snapshot=snapshot, live=episode, observation_ids=answer.token_ids)
 
     @property
     def grown(self) -> list[State] | None:

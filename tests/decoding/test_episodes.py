@@ -11,6 +11,8 @@ from scripted import Echo, Script, ScriptedEngine
 
 from decoding.budgets import Budgets
 from decoding.decoder import SampleDecoder
+from decoding.engine import Generation, Timing
+from decoding.episode import Episode
 from decoding.models import load_tokenizer
 from decoding.rollout import Group, Rollout
 from decoding.token_text import encode_text
@@ -181,3 +183,18 @@ class SqlLike(Echo):
     def observe(self, task: Task, transcript: Transcript) -> Observation | None:
         block = completed_block(transcript, self.tags)
         return None if block is None else END
+
+
+def test_the_time_of_a_turn_in_parts_is_that_of_all_parts() -> None:
+    def part(first: float, last: float) -> Generation:
+        timing = Timing(grammar=0.5, first_token=first, last_token=last)
+        return Generation(token_ids=(1, 2), logprobs=(0.0, 0.0), log_z=None, finish="length", timing=timing)
+
+    episode = Episode(task=Task(id="task"), place=0, row=0, prompt_ids=[1])
+    episode.add_generation(part(1.0, 2.0))
+    episode.add_generation(part(0.1, 0.3))
+    assert episode.timing == Timing(grammar=0.5, first_token=1.0, last_token=2.3)
+    assert episode.generated == 4 and episode.fork(1).timing == episode.timing
+    episode.add_observation([3])
+    episode.add_generation(part(5.0, 9.0))
+    assert episode.timing == Timing(grammar=0.5, first_token=1.0, last_token=2.3)

@@ -1,12 +1,13 @@
 """The budget of a search: nothing that a plan asks for leads out of it, and nothing of it is lost."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planned_search import Planned, chosen, lines, searcher
+from planned_search import Planned, Searcher, chosen, lines, searcher
 
 from decoding.budgets import Budgets
 from decoding.search.account import Account, SearchBudget
@@ -14,6 +15,7 @@ from decoding.search.decoder import SearchDecoder
 from decoding.search.plan import Plan, Rating, examine, expand, rate
 from decoding.search.state import State
 from decoding.search.strategy import Problem, Selection
+from decoding.steps import Steps
 from decoding.transformers_engine import TransformersEngine
 from envs.json.environment import JsonEnvironment
 from envs.json.task import JsonTask
@@ -60,28 +62,73 @@ def test_no_search_spends_more_than_its_budget(
         assert rollout.finish == "stop"
 
 
-def test_tokens_that_a_finished_sibling_leaves_go_to_the_others(model: Any, tokenizer: Any) -> None:
-    """A budget that is just enough for all is enough for each, though they are of different lengths."""
+SCHEMA = '{"type": "array", "items": {"type": "integer"}, "minItems": 1}'
+JSON_TASKS = [JsonTask(id=name, schema=SCHEMA, text=name, gold="[1]") for name in ("lamp", "fan", "tap")]
+
+
+def masked(model: Any, tokenizer: Any, plan: Searcher, **options: Any) -> SearchDecoder:
+    return SearchDecoder(
+        engine=TransformersEngine(model, tokenizer, max_batch_rows=options.pop("rows", 8)),
+        tokenizer=tokenizer,
+        environment=JsonEnvironment(),
+        budgets=options.pop("budgets", Budgets(max_new_tokens=30)),
+        strategy=Planned(plan=plan, step=options.pop("step", Steps(delimiters=()))),
+        temperature=2.0,
+        **options,
+    )
+
+
+def eight(problem: Problem) -> Plan[Selection | None]:
+    return chosen((yield from expand([problem.root], width=8)))
+
+
+def test_answers_are_whole_as_far_as_the_budget_goes_whatever_the_batch(model: Any, tokenizer: Any) -> None:
+    """A tight budget lets answers come to their end one after the other, in place of cutting all of them off."""
     found: list[list[State]] = []
 
     def plan(problem: Problem) -> Plan[Selection | None]:
         found.append((yield from expand([problem.root], width=8)))
         return chosen(found[-1])
 
-    task = JsonTask(id="lamp", schema='{"type": "boolean"}', text="lamp", gold="true")
-    unlimited = SearchDecoder(
-        engine=TransformersEngine(model, tokenizer, max_batch_rows=8),
-        tokenizer=tokenizer,
-        environment=JsonEnvironment(),
-        budgets=Budgets(max_new_tokens=300),
-        strategy=Planned(plan=plan),
-        temperature=3.0,
-    )
-    need = unlimited.decode([task], n=[1], seed=0).ledger.generated_tokens
-    exact = replace(unlimited, budget=SearchBudget(max_tokens=need)).decode([task], n=[1], seed=0)
-    lengths = [[state.tokens for state in states] for states in found]
-    assert lengths[0] == lengths[1] and max(lengths[0]) > need / 8  # an even share is too little
-    assert exact.ledger.generated_tokens == need and all(state.is_final for state in found[1])
+    for rows in (1, 8):
+        decoder = masked(model, tokenizer, plan, rows=rows, budget=SearchBudget(max_tokens=100))
+        ledger = decoder.decode(JSON_TASKS[:1], n=[1], seed=0).ledger
+        assert ledger.generated_tokens <= 100 and ledger.expansions == len(found[-1]) < 8
+    one_by_one, together = found
+    assert [state.transcript for state in one_by_one] == [state.transcript for state in together]
+    # Only the last one had less than an episode may have.
+    assert len(one_by_one) >= 4 and all(state.tokens == 30 or state.is_complete for state in one_by_one[:-1])
+
+
+def test_a_budget_that_is_large_enough_changes_nothing(model: Any, tokenizer: Any) -> None:
+    unlimited = masked(model, tokenizer, eight).decode(JSON_TASKS, n=[1] * 3, seed=0)
+    limited = masked(model, tokenizer, eight, budget=SearchBudget(max_tokens=240)).decode(JSON_TASKS, n=[1] * 3, seed=0)
+    assert limited.groups == unlimited.groups
+
+
+@pytest.mark.parametrize("step", [None, 1, 5])
+@pytest.mark.parametrize("tokens", [6, 11, 29, 30, 31, 70])
+def test_structures_are_closed_where_a_budget_ends_them(
+    model: Any, tokenizer: Any, tokens: int, step: int | None
+) -> None:
+    """Whatever is cut off, by the search's budget or the episode's, in parts or at once, is a sentence."""
+
+    def plan(problem: Problem) -> Plan[Selection | None]:
+        found: list[State] = []
+        states = [problem.root]
+        while states:
+            states = yield from expand(states, width=1, until="step" if step else "end")
+            found += states
+            states = [state for state in states if not state.is_final]
+        return chosen(found[::-1])
+
+    steps = Steps(delimiters=(","), max_tokens=step) if step else Steps(delimiters=())
+    decoder = masked(model, tokenizer, plan, is_masked=True, step=steps, budget=SearchBudget(max_tokens=tokens))
+    for group in decoder.decode(JSON_TASKS, n=[1] * 3, seed=tokens).groups:
+        (rollout,) = group.rollouts
+        assert rollout.verdict.error != "not JSON" and json.loads(rollout.transcript.text)
+        assert rollout.grammar_error is None and len(rollout.completion_ids) <= min(30, tokens)
+        assert len(rollout.env_mask) == len(rollout.logprobs) == len(rollout.completion_ids)
 
 
 @given(limit=st.integers(0, 5))
@@ -103,17 +150,17 @@ def test_beyond_the_budget_nothing_is_examined_or_rated(tokenizer: Any, limit: i
     assert ledger.verifier_calls == min(limit, 6) and ledger.verifier_tokens == 7 * max(0, min(limit, 6) - 3)
 
 
-@given(limit=st.integers(1, 200), rows=st.lists(st.integers(0, 30), min_size=1, max_size=12))
-def test_reservations_never_lead_out_of_the_budget(limit: int, rows: list[int]) -> None:
+@given(limit=st.integers(1, 200), rows=st.lists(st.tuples(st.integers(1, 60), st.integers(0, 60)), max_size=12))
+def test_reservations_never_lead_out_of_the_budget(limit: int, rows: list[tuple[int, int]]) -> None:
     account = Account(SearchBudget(max_tokens=limit))
-    granted = account.grant_children(len(rows))
-    shares = [account.reserve(granted - place) for place in range(granted)]
-    assert all(share is not None and share >= 1 for share in shares) and sum(map(int, shares)) <= limit  # type: ignore[arg-type]
-    for share, wanted in zip(shares, rows, strict=False):
-        assert share is not None
-        account.write(min(share, wanted), reserved=share)
-    assert account.spent.generated_tokens == sum(
-        min(int(share or 0), wanted) for share, wanted in zip(shares, rows, strict=False)
-    )
-    left = limit - account.spent.generated_tokens
-    assert account.reserve(1) == left
+    written = 0
+    for need, wanted in rows:
+        left = account.tokens_left
+        assert left == limit - written and left >= 0
+        account.reserve(min(need, left))
+        assert account.tokens_left == left - min(need, left)
+        tokens = min(need, left, wanted)
+        account.write(tokens)
+        account.release(min(need, left))
+        written += tokens
+    assert account.spent.generated_tokens == written <= limit

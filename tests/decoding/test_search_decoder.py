@@ -1,7 +1,9 @@
 """The driver of searches: what plans are granted, what it costs, and what is judged in the end."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from decoding.decoder import Finish, SampleDecoder
 from decoding.rollout import Ledger
 from decoding.search.account import SearchBudget
 from decoding.search.decoder import SearchDecoder
-from decoding.search.plan import Plan, ask, begin, examine, expand
+from decoding.search.plan import Plan, ask, begin, drop, examine, expand
 from decoding.search.state import State
 from decoding.search.strategy import Problem, Selection
 from decoding.steps import Steps
@@ -263,3 +265,83 @@ def test_searches_do_not_depend_on_their_batch(tokenizer: Any) -> None:
     for task, group in zip(TASKS, together, strict=True):
         assert decoder.decode([task], n=[2], seed=9).groups == (group,)
         assert group.rollouts[0] != group.rollouts[1]
+
+
+def test_states_that_are_given_up_leave_the_session(tokenizer: Any) -> None:
+    rows: list[int] = []
+
+    def plan(problem: Problem) -> Plan[Selection | None]:
+        states = yield from expand([problem.root], width=4, until="step")
+        yield from drop(states[1:])
+        rows.append(len(session_rows()))
+        return chosen((yield from expand(states[:1])))
+
+    decoder = searcher(tokenizer, lines, plan)
+    opened: list[Any] = []
+    make_session = decoder.engine.session
+    object.__setattr__(decoder.engine, "session", lambda: opened.append(make_session()) or opened[-1])
+
+    def session_rows() -> dict[int, Any]:
+        return opened[-1]._rows
+
+    decoder.decode(TASKS[:1], n=[1], seed=0)
+    assert rows == [1] and not session_rows()
+
+
+def test_an_episode_that_ended_without_an_answer_means_nothing(tokenizer: Any) -> None:
+    """Its last step is examined where there may be an answer yet; of an episode that is over it is none."""
+    found: list[Any] = []
+
+    def say(said: str, random: Random) -> str:
+        return "a" if "<result>" in said else "<step>ok</step>"
+
+    class StepsCount(Echo):
+        def examine(self, episodes: Sequence[tuple[Task, Transcript]]) -> list[Examination]:
+            return [Examination(digest="step ok", is_valid=True) for _ in episodes]
+
+    def plan(problem: Problem) -> Plan[Selection | None]:
+        partial = yield from expand([problem.root], until="turn")
+        found.extend((yield from examine(partial)))
+        answers = yield from expand(partial)
+        found.extend((yield from examine(answers)))
+        return chosen(answers)
+
+    searcher(tokenizer, say, plan, environment=StepsCount()).decode(TASKS[:1], n=[1], seed=0)
+    of_step, of_end = found
+    assert of_step.is_valid and of_step.digest == "step ok"
+    assert not of_end.is_valid and of_end.digest is None and of_end.error == "empty"
+
+
+def test_searches_of_one_task_are_examined_apart_and_have_seeds_of_their_own(tokenizer: Any) -> None:
+    asked: list[list[str]] = []
+    seeds: set[int] = set()
+
+    class Grouping(Echo):
+        def examine(self, episodes: Sequence[tuple[Task, Transcript]]) -> list[Examination]:
+            asked.append([task.id for task, _ in episodes])
+            return super().examine(episodes)
+
+    def plan(problem: Problem) -> Plan[Selection | None]:
+        seeds.add(problem.seed)
+        answers = yield from expand([problem.root], width=2)
+        yield from examine(answers)
+        return chosen(answers)
+
+    searcher(tokenizer, lines, plan, environment=Grouping()).decode(TASKS[:2], n=[2, 1], seed=0)
+    (ids,) = asked
+    assert len(ids) == 6 and len(set(ids)) == 3 and len(seeds) == 3
+
+
+def test_the_time_of_verifying_is_none_of_generating(tokenizer: Any) -> None:
+    class Slow(Echo):
+        def examine(self, episodes: Sequence[tuple[Task, Transcript]]) -> list[Examination]:
+            time.sleep(0.2)
+            return super().examine(episodes)
+
+    def plan(problem: Problem) -> Plan[Selection | None]:
+        answers = yield from expand([problem.root])
+        yield from examine(answers)
+        return chosen(answers)
+
+    ledger = searcher(tokenizer, lines, plan, environment=Slow()).decode(TASKS[:1], n=[1], seed=0).ledger
+    assert ledger.verify_seconds >= 0.2 > ledger.generate_seconds

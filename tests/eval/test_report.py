@@ -170,7 +170,9 @@ def test_the_report_says_how_many_answers_stand_behind_a_number(tmp_path: Path) 
         record(task="2", grammar_lenient="/properties/a", metrics={"valid": 0.0, "content": None}),
         record(task="3", unjudged="deadline", error=None, metrics={"valid": None, "content": None}),
     ]
-    ledger = Ledger(generated_tokens=12, prefilled_tokens=34, verifier_calls=5, judged=3, generate_seconds=1.0)
+    ledger = Ledger(
+        generated_tokens=12, prefilled_tokens=34, verifier_calls=5, judged=3, generate_seconds=1.0, verify_seconds=0.5
+    )
     write_evaluation(
         tmp_path, summed_up(*answers, ledger=ledger), title="T", model="m", resolved="", skipped={}, cards=[]
     )
@@ -178,7 +180,7 @@ def test_the_report_says_how_many_answers_stand_behind_a_number(tmp_path: Path) 
     counts = "3, 1 unjudged, 1 without grammar, 1 under a part of their grammar, 1 closed by the budget"
     assert f"| free | 0.500 [0.095, 0.905] | - | {counts} |" in report
     assert "| easy | 2 | 0.500 [0.095, 0.905] | - |" in report
-    assert "| free | 12 | 4.0 | 34 | 5 | 0 | 0 | 3 | 1.0 | 0.00 | 0.0 % |" in report
+    assert "| free | 12 | 4.0 | 34 | 5 | 0 | 0 | 3 | 1.0 | 0.50 | 0.00 | 0.0 % |" in report
     for note in ("without grammar | no grammar", "a part of the grammar | /properties/a", "unjudged | deadline"):
         assert f"| free | {note} | 1 |" in report
     assert "No row was left out." in report
