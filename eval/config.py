@@ -64,6 +64,11 @@ class DecodingConfig:
                     f"a search by '{self.search.strategy}' at temperature 0 finds the same answer again and again; set"
                     " a temperature above 0"
                 )
+            if not self.grammar and _names_scorer(self.search.options, "grammar_mass"):
+                raise ConfigurationError(
+                    "scorer 'grammar_mass' is what a grammar left of the model's mass; add grammar: true, or take"
+                    " another scorer"
+                )
         if self.aligned and not self.grammar:
             raise ConfigurationError("a decoding's aligned sampling is under a grammar; add grammar: true")
         if self.alignment.method == "awrs":
@@ -132,6 +137,15 @@ class DecodingConfig:
             masked_share=float(self.grammar),
             rejoin_after=heldout.rejoin_after,
         )
+
+
+def _names_scorer(options: Any, name: str) -> bool:
+    """Whether a scorer is named anywhere in a strategy's options."""
+    if isinstance(options, Mapping):
+        return any(_names_scorer(member, name) for key, member in options.items() if key != "model")
+    if isinstance(options, list | tuple):
+        return any(_names_scorer(member, name) for member in options)
+    return bool(options == name)
 
 
 def _free_and_constrained() -> Mapping[str, DecodingConfig]:
