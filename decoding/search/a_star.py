@@ -15,7 +15,8 @@ the cost of the step from s to s', and g the sum of the costs from the root,
 - ``zero``: c = 0, greedy best-first search.
 
 Ours: the first step costs nothing, since nothing can be scored before it; among equal f the higher score goes first,
-then an answer that has ended, then the longer path, then what was found first; a state without a score counts as r = 0.
+then an answer that has ended, then the longer path, then what was found first; a state without a score counts as
+r = 1/2 (``selection.promise``); an episode that its token budget cut off is no answer that ends the search.
 """
 
 import heapq
@@ -24,9 +25,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from decoding.search.options import require_choice, require_count, require_pauses
-from decoding.search.plan import Plan, expand
+from decoding.search.plan import Plan, drop, expand
 from decoding.search.scorers.registry import make_scorer
-from decoding.search.selection import best, comparable
+from decoding.search.selection import best, is_cut_off, promise
 from decoding.search.state import State
 from decoding.search.strategy import Candidate, Problem, Selection
 from decoding.steps import Steps
@@ -54,8 +55,9 @@ class AStar:
     """What is written at a time."""
     g: Literal["gain", "loss", "zero"] = "gain"
     """What a step costs; see above."""
-    max_expansions: int | None = None
-    """States that are expanded at most, the root included; None: as many as the budget has room for."""
+    max_expansions: int | None = 64
+    """States that are expanded at most, the root included; None: as many as the budget has room for. Where no answer
+    is much better than what could still go on, a search without a limit expands all there is."""
 
     def __post_init__(self) -> None:
         require_count("a_star", "width", self.width)
@@ -73,9 +75,9 @@ class AStar:
         return require_pauses("a_star", self.step, environment)
 
     def search(self, problem: Problem) -> Plan[Selection | None]:
-        """Expands until the state with the lowest f is an answer. Where the budget has no steps left for a state, it is
-        passed over, so that in the end the answer with the lowest f is found; or else the partial one with the highest
-        score."""
+        """Expands until the state with the lowest f is a complete answer. Where the budget has no steps left for a
+        state, it is passed over, so that in the end the answer with the lowest f is found; or else what came
+        furthest."""
         node = _Node(candidate=Candidate(state=problem.root), cost=0.0, place=0)
         frontier: list[tuple[Order, _Node]] = []
         ended: list[Candidate] = []
@@ -88,16 +90,19 @@ class AStar:
                 expansions += 1
                 scores: list[float | None] = yield from self.scorer.score(problem, children)
                 for child in self._stepped(node, children, scores, found):
-                    heapq.heappush(frontier, (child.order(), child))
                     if child.candidate.state.is_final:
                         ended.append(child.candidate)
+                    if not is_cut_off(child.candidate.state):
+                        heapq.heappush(frontier, (child.order(), child))
                 found += len(children)
             elif node.is_said:
                 stuck.append(node)
+                yield from drop([node.candidate.state])
             if not frontier:
-                return _partial(stuck)
+                return _furthest(ended, stuck)
             _, node = heapq.heappop(frontier)
             if node.candidate.state.is_final:
+                yield from drop([one.candidate.state for _, one in frontier if not one.candidate.state.is_final])
                 return Selection(chosen=node.candidate.state, candidates=tuple(ended))
 
     def _stepped(
@@ -137,11 +142,11 @@ class _Node:
         return (round(self.cost + 1 - score, DECIMALS), -score, not state.is_final, -state.depth, self.place)
 
 
-def _partial(stuck: Sequence[_Node]) -> Selection | None:
-    """The best of partial answers."""
-    pool = tuple(node.candidate for node in sorted(stuck, key=lambda node: node.place))
+def _furthest(ended: Sequence[Candidate], stuck: Sequence[_Node]) -> Selection | None:
+    """Where no answer is complete: the best of those that were cut off, or else of the partial ones."""
+    pool = tuple(ended or (node.candidate for node in sorted(stuck, key=lambda node: node.place)))
     return Selection(chosen=best(pool).state, candidates=pool) if pool else None
 
 
 def _score(candidate: Candidate) -> float:
-    return max(comparable(candidate.score), 0.0)
+    return promise(candidate.score)

@@ -5,7 +5,6 @@ the model in this process.
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
@@ -24,6 +23,7 @@ from decoding.grammar_threads import GrammarThreads
 from decoding.rollout import Group, Ledger
 from decoding.search.diverse_beam import Beam, BeamGroups, Opening
 from decoding.search.diverse_beam_batch import search_beams
+from decoding.search.selection import comparable, vote
 from decoding.search.state import State
 from decoding.search.strategy import Candidate
 from decoding.transformers_engine import TransformersEngine, end_ids
@@ -50,7 +50,8 @@ class DiverseBeamDecoder:
     grammar: bool = True
     """Beams are held to the grammars of their tasks."""
     select: Literal["best", "vote"] = "best"
-    """The most probable one (``BeamGroups.score``), or the best of those whose meaning most beams share."""
+    """The most probable one (``BeamGroups.score``) that is complete, or the best of those whose meaning most beams
+    share."""
     max_batch_rows: int = 64
     """Beams of all tasks that are decoded at once; those of one task are at any rate."""
 
@@ -112,27 +113,32 @@ class DiverseBeamDecoder:
         openings = [self._opening(one, grammar) for one, grammar in zip(unsaid, grammars, strict=True)]
         with SampledModel(self.engine.model, None) as model:
             searchers = search_beams(model, openings, self.groups, end_ids(self.engine.model, self.tokenizer))
-        seconds = time.perf_counter() - start
         candidates = [
-            [self._candidate(one, grammar, beam) for beam in self._ranked(searcher.beams)]
+            self._ranked(searcher.beams, [self._candidate(one, grammar, beam) for beam in searcher.beams])
             for one, grammar, searcher in zip(unsaid, grammars, searchers, strict=True)
         ]
+        verify_seconds = 0.0
         if self.select == "vote":
+            before = time.perf_counter()
             candidates = self._voted(candidates)
+            verify_seconds = time.perf_counter() - before
         # A grammar may have fewer texts than answers are asked for: they come again.
         chosen = [
             one.state.episode for ones, count in zip(candidates, n, strict=True) for one in islice(cycle(ones), count)
         ]
         paths = [(Branch(node=number, start=0),) for count in n for number in range(count)]
         decoding = judged(tasks, chosen, paths, self.environment, self.tokenizer, Ledger())
+        judge_seconds = decoding.ledger.judge_seconds
+        generate_seconds = time.perf_counter() - start - verify_seconds - judge_seconds
         for number, (group, searcher) in enumerate(zip(decoding.groups, searchers, strict=True)):
             cost = Ledger(
                 generated_tokens=searcher.written,
                 prefilled_tokens=len(openings[number].prompt_ids),
                 verifier_calls=len(candidates[number]) if self.select == "vote" else 0,
-                generate_seconds=seconds / len(tasks),
+                generate_seconds=generate_seconds / len(tasks),
+                verify_seconds=verify_seconds / len(tasks),
                 judged=len(group.rollouts),
-                judge_seconds=decoding.ledger.judge_seconds / len(tasks),
+                judge_seconds=judge_seconds / len(tasks),
             )
             compared = (tuple(candidates[number]),) * len(group.rollouts)
             yield Finish(place=places[number], group=group, cost=cost, candidates=compared)
@@ -162,16 +168,20 @@ class DiverseBeamDecoder:
             matcher=None if compiled is None else compiled.matcher(),
         )
 
-    def _ranked(self, beams: Sequence[Beam]) -> list[Beam]:
-        """From the best to the worst; a text that several groups have found comes again after all others."""
-        best_first = sorted(beams, key=lambda beam: -self.groups.score(beam.log_p, len(beam.token_ids)))
+    def _ranked(self, beams: Sequence[Beam], candidates: Sequence[Candidate]) -> list[Candidate]:
+        """From the best to the worst, those that were cut off after those that are complete; a text that several groups
+        have found comes again after all others."""
+        best_first = sorted(
+            zip(beams, candidates, strict=True),
+            key=lambda pair: (not pair[1].state.is_complete, -comparable(pair[1].score)),
+        )
         texts: set[tuple[int, ...]] = set()
-        again = []
-        for beam in best_first:
-            again.append(beam.token_ids in texts)
+        found: list[Candidate] = []
+        again: list[Candidate] = []
+        for beam, candidate in best_first:
+            (again if beam.token_ids in texts else found).append(candidate)
             texts.add(beam.token_ids)
-        return [beam for wanted in (False, True) for beam, is_again in zip(best_first, again, strict=True)
-                if is_again == wanted]  # fmt: skip
+        return [*found, *again]
 
     def _candidate(self, unsaid: Episode, grammar: TurnGrammar | None, beam: Beam) -> Candidate:
         episode = unsaid.fork(unsaid.row)
@@ -198,9 +208,7 @@ class DiverseBeamDecoder:
         ordered = []
         for ones in candidates:
             voting = [replace(one, digest=seen.digest) for one, seen in zip(ones, found, strict=False)]
-            counts = Counter(one.digest for one in voting if one.digest is not None)
-            # The first of the largest class, for they are ranked; what means nothing has no vote.
-            winner = max(voting, key=lambda one: 0 if one.digest is None else counts[one.digest])
+            winner = vote(voting, weighted=False)
             ordered.append([winner, *(one for one in voting if one is not winner)])
         return ordered
 

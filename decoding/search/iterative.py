@@ -13,7 +13,7 @@ from decoding.search.options import require_count
 from decoding.search.plan import Plan, begin, examine, expand
 from decoding.search.quotation import quoted, shortened
 from decoding.search.scorers.registry import make_scorer
-from decoding.search.selection import best, comparable
+from decoding.search.selection import best, comparable, completeness
 from decoding.search.state import State
 from decoding.search.strategy import Candidate, Problem, Selection
 from decoding.steps import WHOLE_ANSWERS, Steps
@@ -31,9 +31,9 @@ class Attempt:
     found: Examination | None
 
     @property
-    def worth(self) -> tuple[bool, float]:
+    def worth(self) -> tuple[tuple[bool, bool], float]:
         """By which attempts are compared: a complete one is worth more than one that was cut short."""
-        return self.candidate.state.is_final, comparable(self.candidate.score)
+        return completeness(self.candidate.state), comparable(self.candidate.score)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Iterative:
         return Selection(chosen=best(candidates).state, candidates=candidates)
 
     def _is_good(self, attempt: Attempt) -> bool:
-        if not attempt.candidate.state.is_final:
+        if not attempt.candidate.state.is_complete:
             return False
         has_score = self.stop_at is not None and comparable(attempt.candidate.score) >= self.stop_at
         return has_score or (self.stops_when_valid and attempt.found is not None and attempt.found.is_valid)
@@ -127,7 +127,7 @@ class Iterative:
         said = []
         if attempt.candidate.score is not None:
             said.append(f"Its score is {attempt.candidate.score:.2f} of 1.")
-        if not attempt.candidate.state.is_final:
+        if not attempt.candidate.state.is_complete:
             said.append("It was cut off before its end.")
         if (found := attempt.found) is not None and found.unjudged is None:
             said.append("Something is wrong with it." if found.error is not None else "No fault was found in its form.")

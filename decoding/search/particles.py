@@ -6,7 +6,7 @@ keep theirs; then n particles are drawn from softmax(w) with replacement. It end
 
 Ours: systematic resampling as the default (the same expectation, less variance); no resampling once all are finished,
 so that the particle with the highest weight cannot be lost; a state without a score keeps its parent's weight; what the
-budget has no step for leaves the population.
+budget has no step for leaves the population, and so does what the token budget of its episode cut off.
 Not covered: the particle Gibbs sampler, which repeats the filter with retained particles.
 """
 
@@ -19,9 +19,9 @@ from random import Random
 from typing import Any, Literal
 
 from decoding.search.options import require_choice, require_count, require_pauses
-from decoding.search.plan import Plan, expand
+from decoding.search.plan import Plan, drop, expand
 from decoding.search.scorers.registry import make_scorer
-from decoding.search.selection import best
+from decoding.search.selection import best, is_cut_off
 from decoding.search.state import State
 from decoding.search.strategy import Candidate, Problem, Selection
 from decoding.seeds import derived_seed
@@ -70,7 +70,7 @@ class ParticleFilter:
 
     def search(self, problem: Problem) -> Plan[Selection | None]:
         """Steps, weighs and resamples until all particles are finished or the budget is at its end."""
-        random = Random(derived_seed("particles", problem.task.id))
+        random = Random(derived_seed(problem.seed, "particles"))
         population = [_Particle(state=replace(problem.root, quota=self.particles), weight=UNSCORED, score=None)]
         ended: list[_Particle] = []
         stuck: list[_Particle] = []
@@ -80,13 +80,19 @@ class ParticleFilter:
             scores: list[float | None] = (yield from self.scorer.score(problem, children)) if children else []
             # What the budget has no step for has come as far as it can.
             continued = {id(child.parent) for child in children}
-            stuck += [one for one in going if id(one.state) not in continued and one.state.parent is not None]
+            left = [one for one in going if id(one.state) not in continued and one.state.parent is not None]
+            stuck += left
             stepped = _stepped(going, children, scores)
             ended += [one for one in stepped if one.state.is_final]
-            population = [one for one in population if one.state.is_final] + stepped
+            population = [one for one in population if one.state.is_final]
+            population += [one for one in stepped if not is_cut_off(one.state)]
             if not all(particle.state.is_final for particle in population):
                 population = self._resampled(population, random)
-        return self._selection(population or ended or stuck, random)
+            drawn = {id(one.state.episode) for one in population}
+            undrawn = [one for one in stepped if not one.state.is_final and id(one.state.episode) not in drawn]
+            yield from drop([one.state for one in (*left, *undrawn)])
+        complete = [one for one in ended if not is_cut_off(one.state)]
+        return self._selection(population or complete or ended or stuck, random)
 
     def _resampled(self, population: Sequence["_Particle"], random: Random) -> list["_Particle"]:
         """n particles drawn with replacement: a state that is drawn c times has the quota c."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from decoding.search.options import require_choice, require_count
-from decoding.search.plan import Plan, examine, expand
+from decoding.search.plan import Plan, drop, examine, expand
 from decoding.search.selection import candidates_of, comparable, vote
 from decoding.search.state import State
 from decoding.search.strategy import Problem, Selection
@@ -90,9 +90,13 @@ class ReExTree:
             children = with_shares(growing, (yield from expand(growing, width=widths, until="turn")))
             # Where the budget had no child for a turn that was said, this is as far as its share of the answers gets.
             continued = {id(child.parent) for child in children}
-            leaves += [state for state in growing if id(state) not in continued and state.parent is not None]
-            leaves += [child for child in children if child.is_final]
-            growing = self._kept(merged([child for child in children if not child.is_final], self.merge))
+            stuck = [state for state in growing if id(state) not in continued and state.parent is not None]
+            leaves += [*stuck, *(child for child in children if child.is_final)]
+            answered = [child for child in children if not child.is_final]
+            growing = self._kept(merged(answered, self.merge))
+            # These are copies with other quotas.
+            followed = {id(state.episode) for state in growing}
+            yield from drop([*stuck, *(state for state in answered if id(state.episode) not in followed)])
             branching = self.branching
         return leaves
 

@@ -1,7 +1,8 @@
 """Which of several candidates is the answer: the best by its score, or a member of the class that wins a vote.
 
-Both are deterministic: what still is equal after all comparisons goes to the candidate that was found first. A state
-that a budget cut short is chosen only where no candidate is complete: it has no answer that could be right.
+Both are deterministic: what still is equal after all comparisons goes to the candidate that was found first. How far a
+candidate came counts before its score (``completeness``): a text that runs in circles until its budget ends is very
+probable, and seldom holds an answer.
 """
 
 import math
@@ -12,17 +13,19 @@ from decoding.search.strategy import Candidate
 from envs.examination import Examination
 
 LOWEST = float("-inf")
+NEUTRAL = 0.5
+"""What a search takes for the score of a state of which nothing can be said yet: neither good nor bad."""
 
 
 def best(candidates: Sequence[Candidate]) -> Candidate:
-    """The complete candidate with the highest score; None comes last.
+    """The candidate with the highest score among those that came furthest (``completeness``); None comes last.
 
     Raises:
         ValueError: there are no candidates.
     """
     if not candidates:
         raise ValueError("nothing to choose from; expected one candidate or more")
-    return max(candidates, key=lambda candidate: (candidate.state.is_final, comparable(candidate.score)))
+    return max(candidates, key=lambda candidate: (completeness(candidate.state), comparable(candidate.score)))
 
 
 def vote(candidates: Sequence[Candidate], *, weighted: bool) -> Candidate:
@@ -33,8 +36,9 @@ def vote(candidates: Sequence[Candidate], *, weighted: bool) -> Candidate:
     count, then by the highest mean log-probability of a member, a nan last. Within the class the highest score wins,
     then the highest mean log-probability.
 
-    A candidate without a digest equals no other, and never outvotes one with a digest; nor does a class whose members
-    were all cut short outvote one that holds a complete candidate.
+    A candidate without a digest equals no other, and never outvotes an episode that has ended and has one: what means
+    nothing cannot be right. Nor does a class whose members were all cut short outvote one that holds a complete
+    candidate, nor one of which no member has ended one of which a member has.
 
     Raises:
         ValueError: there are no candidates.
@@ -62,26 +66,48 @@ def candidates_of(
     )
 
 
+def completeness(state: State) -> tuple[bool, bool]:
+    """Orders states by how far they came: those that are complete above those that the token budget of an episode cut
+    off, and these above those that the budget of the search left in their midst."""
+    return state.is_complete, state.is_final
+
+
+def is_cut_off(state: State) -> bool:
+    """The token budget of its episode has ended it in its midst: it is no answer, and cannot go on."""
+    return state.is_final and not state.is_complete
+
+
 def comparable(score: float | None) -> float:
     """A number that orders like ``score``, with None and nan below all."""
     return LOWEST if score is None or math.isnan(score) else score
 
 
-def _votes(members: Sequence[Candidate], weighted: bool) -> tuple[bool, bool, float, int, float]:
+def promise(score: float | None) -> float:
+    """A number that orders what may still go on, and what competes with it, by score: None and nan are neutral. A
+    scorer that judges answers says nothing of most states without one; below all others, they would lose to the first
+    answer that is wrong."""
+    return NEUTRAL if score is None or math.isnan(score) else score
+
+
+def _votes(members: Sequence[Candidate], weighted: bool) -> tuple[bool, tuple[bool, bool], bool, float, int, float]:
+    furthest = max(completeness(member.state) for member in members)
+    has_digest = members[0].digest is not None
+    _, has_ended = furthest
     count = sum(member.state.quota for member in members)
     # fsum: the same total whatever the order.
     weight = math.fsum(member.state.quota * _weight(member.score) for member in members) if weighted else count
     return (
-        members[0].digest is not None,
-        any(member.state.is_final for member in members),
+        has_digest and has_ended,
+        furthest,
+        has_digest,
         weight,
         count,
         max(comparable(member.state.mean_logprob) for member in members),
     )
 
 
-def _within_class(member: Candidate) -> tuple[bool, float, float]:
-    return member.state.is_final, comparable(member.score), comparable(member.state.mean_logprob)
+def _within_class(member: Candidate) -> tuple[tuple[bool, bool], float, float]:
+    return completeness(member.state), comparable(member.score), comparable(member.state.mean_logprob)
 
 
 def _weight(score: float | None) -> float:

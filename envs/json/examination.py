@@ -1,9 +1,10 @@
 """What can be said of JSON, XML and YAML answers without the gold: do they obey the schema, and which are equal.
 
 Answers are read and validated by the judge's own code. A digest is that of the value: objects have no order, 1 equals
-1.0, and neither notation nor what stands around the value counts. Where a task says that one part of the value is the
-answer and the rest is free (``MathGold.pointer``, of which nothing else is looked at), that part alone counts, as
-mathematics: two answers that come to 18 by other reasoning mean the same.
+1.0, and neither notation nor what stands around the value counts. A value that does not obey the schema has none, as a
+query has none that does not run: however often it is given, it is not right. Where a task says that one part of the
+value is the answer and the rest is free (``MathGold.pointer``, of which nothing else is compared), that part alone
+counts, as mathematics: two answers that come to 18 by other reasoning mean the same.
 
 Not covered: calls of functions in another order, or without an optional argument, are another value.
 """
@@ -44,6 +45,11 @@ class _Read:
     validation: Validation | None
     """None where no value was found."""
 
+    @property
+    def is_valid(self) -> bool:
+        """There is a value, and it obeys the schema."""
+        return self.validation is not None and self.validation.is_valid
+
 
 def examine_answers(episodes: Sequence[tuple[JsonTask, Transcript]], settings: JudgeSettings) -> list[Examination]:
     """One examination an episode, in order; never raises because of the model's text.
@@ -55,7 +61,7 @@ def examine_answers(episodes: Sequence[tuple[JsonTask, Transcript]], settings: J
     answers: dict[str, list[str]] = defaultdict(list)
     places: dict[str, list[int]] = defaultdict(list)
     for place, ((task, _), one) in enumerate(zip(episodes, read, strict=True)):
-        if one is None or not one.parsed.is_found or not isinstance(task.gold, MathGold):
+        if one is None or not one.is_valid or not isinstance(task.gold, MathGold):
             continue
         examinations[place] = replace(examinations[place], digest=None)
         answer = math_answer(one.parsed.value, task.gold)
@@ -89,7 +95,7 @@ def _examination(one: _Read | None, settings: JudgeSettings) -> Examination:
     error = first_error(one.parsed, Layout() if one.is_step else one.layout, one.validation)
     return Examination(
         answer=None if one.is_step else one.parsed.text,
-        digest=_digest(one.parsed.value) if one.parsed.is_found else None,
+        digest=_digest(one.parsed.value) if one.is_valid else None,
         is_valid=error is None,
         error=error,
         message=message_of(Finding(text="\n".join(_said(one, error)) or "valid"), settings.tags),

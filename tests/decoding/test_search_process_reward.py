@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from decoding.episode import Episode
+from decoding.search.account import SearchBudget
 from decoding.search.plan import Rate, Rating
 from decoding.search.scorers.process_reward import ProcessReward, Rater
 from decoding.search.scorers.reward_model import shared_reward_model
@@ -85,7 +86,7 @@ def state(text: str, task: str = "one") -> State:
 
 def rate(scorer: ProcessReward, *states: State) -> list[Rating]:
     """What the scorer's rater makes of states that it asks to be rated."""
-    problem = Problem(task=states[0].task, environment=ENVIRONMENT, root=states[0])
+    problem = Problem(task=states[0].task, environment=ENVIRONMENT, root=states[0], seed=0, budget=SearchBudget())
     wish = next(scorer.score(problem, states))
     assert isinstance(wish, Rate) and wish.states == states
     return wish.rater(states)
@@ -190,7 +191,11 @@ def test_the_states_of_all_tasks_have_one_rater_and_all_scorers_one_model(sequen
 
     def rater(one: ProcessReward, task: str, environment: Any = ENVIRONMENT) -> Any:
         asked = state("yes", task)
-        wish = next(one.score(Problem(task=asked.task, environment=environment, root=asked), [asked]))
+        wish = next(
+            one.score(
+                Problem(task=asked.task, environment=environment, root=asked, seed=0, budget=SearchBudget()), [asked]
+            )
+        )
         assert isinstance(wish, Rate)
         return wish.rater
 
@@ -208,7 +213,7 @@ def test_the_states_of_all_tasks_have_one_rater_and_all_scorers_one_model(sequen
 def test_what_is_not_rated_has_no_score(sequences: tuple[str, Any]) -> None:
     asked = state("yes")
     plan = ProcessReward(model=sequences[0]).score(
-        Problem(task=asked.task, environment=ENVIRONMENT, root=asked), [asked] * 2
+        Problem(task=asked.task, environment=ENVIRONMENT, root=asked, seed=0, budget=SearchBudget()), [asked] * 2
     )
     next(plan)
     with pytest.raises(StopIteration) as end:

@@ -15,6 +15,7 @@ from scripted import Echo
 from decoding.chat_prompt import message_ids
 from decoding.engine import Request
 from decoding.episode import Episode
+from decoding.search.account import SearchBudget
 from decoding.search.plan import Ask, AskAll, Examine, Plan, Said
 from decoding.search.quotation import CUT, quoted, shortened
 from decoding.search.scorers.agreement import Agreement
@@ -51,7 +52,7 @@ def state(text: str = "yes", *, is_final: bool = True, observed: str = "", **fac
 
 
 ROOT = state("", is_final=False, logprob=0.0, tokens=0)
-PROBLEM = Problem(task=TASK, environment=Echo(), root=ROOT)
+PROBLEM = Problem(task=TASK, environment=Echo(), root=ROOT, seed=0, budget=SearchBudget())
 
 
 def drive(plan: Plan[Any], grant: Callable[[Any], Any]) -> Any:

@@ -235,12 +235,68 @@ def test_every_strategy_is_known_by_its_name() -> None:
     assert set(STRATEGIES) == {*ours, "explore_execute", "iterative"}
 
 
-def test_tasks_with_the_same_tree_are_resampled_by_streams_of_their_own() -> None:
-    chosen = set()
-    for name in map(str, range(20)):
-        scripted = ScriptedSearch(tree=random_tree(Random(3), is_full=True), task=Task(id=name))
-        strategy = ParticleFilter(particles=3, scorer=StepScorer(scripted=scripted), select="sample")
-        selection = scripted.search(strategy)
+def test_what_is_drawn_follows_from_the_seed_of_the_search_alone() -> None:
+    def chosen(seed: int, name: str) -> Any:
+        scripted = ScriptedSearch(tree=random_tree(Random(3), is_full=True), seed=seed, task=Task(id=name))
+        selection = scripted.search(ParticleFilter(particles=3, scorer=StepScorer(scripted=scripted), select="sample"))
         assert selection is not None
-        chosen.add(selection.chosen.transcript)
-    assert len(chosen) > 1
+        return selection.chosen.transcript
+
+    assert len({chosen(seed, "task") for seed in range(20)}) > 1
+    assert len({chosen(7, name) for name in "abcdefgh"}) == 1
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_answer_that_is_cut_off_loses_to_one_that_is_complete_whatever_its_score(make: Any) -> None:
+    # As probable and as well scored as can be, and without an end.
+    loop = Step(text="la la la", score=1.0, logprob=-1e-9, is_cut=True, meaning="la")
+    brief = Step(text="so", score=0.3, is_answered=True, children=(Step(text="brief", score=0.2, meaning="brief"),))
+    scripted = ScriptedSearch(tree=Step(text="", children=(loop, brief, loop)))
+    selection = scripted.search(make(StepScorer(scripted=scripted)))
+    assert selection is not None and selection.chosen.transcript.text == "sobrief"
+    # Where nothing else is found it is better than nothing.
+    scripted = ScriptedSearch(tree=Step(text="", children=(loop,)))
+    selection = scripted.search(make(StepScorer(scripted=scripted)))
+    assert selection is not None and selection.chosen.transcript.text == "la la la"
+
+
+@FEW
+@given(st.sampled_from(MAKERS), st.integers(0, 10**6), LIMITS)
+def test_whatever_can_go_on_at_the_end_was_given_up(make, seed: int, expansions: int | None) -> None:
+    scripted = ScriptedSearch(tree=random_tree(Random(seed)), random=Random(seed), expansions=expansions)
+    scripted.search(make(StepScorer(scripted=scripted)))
+    assert scripted.open <= 1  # the root, where nothing could be expanded
+    assert scripted.open == 0 or scripted.expanded == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 4),
+    st.integers(0, 2),
+    st.sampled_from([
+        lambda scorer: BeamSearch(beams=1, width=6, scorer=scorer),
+        lambda scorer: BeamSearch(beams=2, width=3, scorer=scorer),
+        lambda scorer: AStar(width=6, scorer=scorer),
+        lambda scorer: AStar(width=6, scorer=scorer, g="loss"),
+        lambda scorer: AStar(width=6, scorer=scorer, g="zero"),
+        lambda scorer: ParticleFilter(particles=6, scorer=scorer),
+    ]),
+)  # fmt: skip
+def test_a_scorer_of_answers_alone_does_not_stop_at_the_first_one_that_is_wrong(depth: int, place: int, make) -> None:
+    good = Step(text="good", score=1.0)
+    for _ in range(depth):
+        good = Step(text="go on, ", children=(good,))
+    wrong = [Step(text="wrong", score=0.0)] * 2
+    scripted = ScriptedSearch(tree=Step(text="", children=(*wrong[:place], good, *wrong[place:])))
+    selection = scripted.search(make(StepScorer(scripted=scripted)))
+    assert selection is not None and selection.chosen.transcript.text == "go on, " * depth + "good"
+
+
+def test_a_search_for_the_best_first_ends_by_itself() -> None:
+    endless = Step(text="end", score=0.0)
+    for _ in range(200):
+        endless = Step(text="on", score=0.9, children=(endless,))
+    for limit, rounds in ((AStar(width=1, scorer="validity").max_expansions, 64), (None, 201)):
+        scripted = ScriptedSearch(tree=Step(text="", children=(endless,)))
+        scripted.search(AStar(width=1, scorer=StepScorer(scripted=scripted), max_expansions=limit))
+        assert scripted.rounds == rounds

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoding.episode import Episode
+from decoding.episode import Episode, Stretch
 from decoding.search.selection import best, vote
 from decoding.search.state import State
 from decoding.search.strategy import Candidate
@@ -25,10 +25,11 @@ def candidate(
     logprob: float = -1.0,
     quota: int = 1,
     is_final: bool = True,
+    is_cut: bool = False,
 ) -> Candidate:
     state = State(
         task=TASK,
-        transcript=UNSAID,
+        transcript=replace(UNSAID, is_truncated=is_cut),
         is_final=is_final,
         logprob=logprob,
         log_z=None,
@@ -49,19 +50,26 @@ CANDIDATES = st.lists(
         logprob=LOGPROBS,
         quota=st.integers(1, 3),
         is_final=st.booleans(),
+        is_cut=st.booleans(),
     ),
     min_size=1,
     max_size=8,
 )
 
 
+def furthest_of(candidates: list[Candidate]) -> list[Candidate]:
+    """Those that are complete, or else those that were cut off, or else all."""
+    ended = [one for one in candidates if one.state.is_final]
+    return [one for one in ended if one.state.is_complete] or ended or candidates
+
+
 @FEW
 @given(CANDIDATES)
-def test_the_best_has_the_highest_score_of_the_complete_and_was_found_first(candidates: list[Candidate]) -> None:
+def test_the_best_has_the_highest_score_of_those_that_came_furthest_and_was_found_first(candidates) -> None:
     chosen = best(candidates)
-    complete = [one for one in candidates if one.state.is_final] or candidates
-    scored = [one for one in complete if one.score is not None and not math.isnan(one.score)]
-    assert chosen is next((one for one in scored if one.score == max(other.score for other in scored)), complete[0])
+    furthest = furthest_of(candidates)
+    scored = [one for one in furthest if one.score is not None and not math.isnan(one.score)]
+    assert chosen is next((one for one in scored if one.score == max(other.score for other in scored)), furthest[0])
 
 
 @FEW
@@ -79,8 +87,8 @@ def test_a_vote_does_not_depend_on_the_order_of_those_that_differ(candidates, we
 @given(CANDIDATES)
 def test_a_majority_has_as_many_votes_as_any_class_that_could_win(candidates: list[Candidate]) -> None:
     chosen = vote(candidates, weighted=False)
-    able = {one.digest for one in candidates if one.digest is not None and one.state.is_final}
-    if able:
+    able = {one.digest for one in furthest_of([one for one in candidates if one.digest is not None] or candidates)}
+    if able != {None} and any(one.state.is_final for one in candidates if one.digest in able):
         votes = {name: sum(one.state.quota for one in candidates if one.digest == name) for name in able}
         assert chosen.state.is_final and votes[chosen.digest] == max(votes.values())
 
@@ -104,7 +112,7 @@ def test_one_more_vote_for_the_winner_changes_nothing(candidates: list[Candidate
 @given(CANDIDATES, st.booleans(), st.integers(1, 9))
 def test_no_number_of_answers_without_a_digest_outvotes_one_with_one(candidates, weighted, more) -> None:
     nameless = [candidate(None, 1.0, logprob=-0.01, quota=3)] * more
-    digests = {one.digest for one in candidates} - {None}
+    digests = {one.digest for one in candidates if one.state.is_final} - {None}
     chosen = vote([*nameless, *candidates, *nameless], weighted=weighted)
     assert chosen.digest in digests if digests else chosen.digest is None
 
@@ -134,9 +142,25 @@ def test_the_winning_class_is_spoken_for_by_its_best_member() -> None:
     assert vote([candidate("a", 1.0, is_final=False), *members], weighted=False) is members[2]
 
 
-def test_a_class_that_was_only_cut_short_outvotes_no_complete_answer() -> None:
-    cut, complete = candidate("a", is_final=False), candidate("b")
-    assert vote([cut, cut, complete], weighted=False) is complete
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_class_that_was_only_cut_short_outvotes_no_complete_answer(weighted: bool) -> None:
+    complete, loop, partial = candidate("b", 0.1), candidate("a", 1.0, is_cut=True), candidate("c", 1.0, is_final=False)
+    assert vote([loop, loop, partial, partial, complete], weighted=weighted) is complete
+    assert vote([partial, partial, loop], weighted=weighted) is loop
+    assert best([loop, partial, complete]) is complete and best([partial, loop]) is loop
+    # With one complete member a class has the votes of all, and that member speaks for it.
+    whole = candidate("a", 0.2)
+    assert vote([loop, loop, complete, whole], weighted=weighted) is whole
+    # What means nothing cannot be right; what only goes on has no answer.
+    nothing = candidate(None, 1.0)
+    assert vote([nothing, loop], weighted=weighted) is loop
+    assert vote([partial, nothing], weighted=weighted) is nothing
+
+
+def test_a_structure_that_was_ended_in_the_models_place_is_complete() -> None:
+    cut, closed = candidate("a", 1.0, is_cut=True), candidate("b", 0.5, is_cut=True)
+    closed.state.episode.stretches.append(Stretch(by_model=True, token_ids=[1, 2], logprobs=[-1.0, 0.0], closed=1))
+    assert best([cut, closed]) is closed and vote([cut, cut, closed], weighted=False) is closed
 
 
 def test_nothing_cannot_be_chosen_from() -> None:

@@ -11,7 +11,8 @@ from random import Random
 from typing import Any
 
 from decoding.episode import Episode
-from decoding.search.plan import Ask, AskAll, Begin, Examine, Expand, Plan, Rate, Rating, Said, Until, rate
+from decoding.search.account import SearchBudget
+from decoding.search.plan import Ask, AskAll, Begin, Drop, Examine, Expand, Plan, Rate, Rating, Said, Until, rate
 from decoding.search.state import State
 from decoding.search.strategy import Problem, Selection, Strategy
 from envs.examination import Examination
@@ -37,6 +38,8 @@ class Step:
     """It ends a turn, which the environment answers."""
     meaning: str | None = None
     """The digest of its examination."""
+    is_cut: bool = False
+    """The token budget of its episode ends it here."""
 
     def leaves(self) -> list[tuple["Step", ...]]:
         """The paths below it that end an answer."""
@@ -45,7 +48,8 @@ class Step:
 
 @dataclass(kw_only=True)
 class ScriptedSearch:
-    """Grants a plan's wishes, and holds it to the contract: what is expanded is open, and was not expanded before."""
+    """Grants a plan's wishes, and holds it to the contract: what is expanded is open, was not expanded before, and was
+    not given up; what is given up could have been expanded."""
 
     tree: Step
     """Its root is the prompt, of which nothing was said."""
@@ -57,6 +61,10 @@ class ScriptedSearch:
     children, whatever others leave."""
     verifier_calls: int | None = None
     expansions: int | None = None
+    budget: SearchBudget | None = None
+    """What a strategy is told that it may spend; None: what it may."""
+    seed: int = 0
+    """Of the search."""
     says: Callable[[Ask], str] | None = None
     task: Task = field(default_factory=lambda: Task(id="task"))
     environment: Any = None
@@ -71,12 +79,25 @@ class ScriptedSearch:
     _episodes: list[Episode] = field(default_factory=list)
     _turns: dict[tuple[tuple[str, ...], Until], Iterator[tuple[Step, ...]]] = field(default_factory=dict)
     _closed: set[int] = field(default_factory=set)
+    _given_up: set[int] = field(default_factory=set)
     _cut: set[int] = field(default_factory=set)
     _examined: set[int] = field(default_factory=set)
 
     def search(self, strategy: Strategy) -> Selection | None:
         """What a strategy selects."""
-        problem = Problem(task=self.task, environment=self.environment, root=self._state((self.tree,), None))
+        # Nothing at all is no budget that could be configured.
+        told = self.budget or SearchBudget(
+            max_tokens=self.tokens or None,
+            max_verifier_calls=self.verifier_calls,
+            max_expansions=self.expansions or None,
+        )
+        problem = Problem(
+            task=self.task,
+            environment=self.environment,
+            root=self._state((self.tree,), None),
+            seed=self.seed,
+            budget=told,
+        )
         return self.run(strategy.search(problem))
 
     def run(self, plan: Plan[Any]) -> Any:
@@ -89,6 +110,12 @@ class ScriptedSearch:
                 return end.value
             self.wishes += wish.questions if isinstance(wish, AskAll) else [wish]
             granted = self._grant(wish)
+
+    @property
+    def open(self) -> int:
+        """States that could still be expanded."""
+        begun = {id(one) for one in self._episodes if self._paths[id(one)][-1].children}
+        return len(begun - self._closed - self._given_up)
 
     def path(self, state: State) -> tuple[Step, ...]:
         """The steps of a state, the root included."""
@@ -104,12 +131,20 @@ class ScriptedSearch:
             return self._state((self.tree,), None)
         if isinstance(wish, Expand):
             return self._expand(wish)
+        if isinstance(wish, Drop):
+            return self._drop(wish)
         if isinstance(wish, Examine):
             return [self._examination(state) for state in wish.states]
         if isinstance(wish, AskAll):
             return [[self._said(question) for _ in range(question.n)] for question in wish.questions]
         assert isinstance(wish, Rate)
         return [rating if self._verifies() else None for rating in wish.rater(wish.states)]
+
+    def _drop(self, wish: Drop) -> None:
+        for state in wish.states:
+            assert not state.is_final, "a final state was given up"
+            assert id(state.episode) not in self._given_up, "a state was given up twice"
+            self._given_up.add(id(state.episode))
 
     def _said(self, question: Ask) -> Said:
         assert self.says is not None
@@ -124,6 +159,7 @@ class ScriptedSearch:
         for state, width in asked:
             assert not state.is_final, "a final state was expanded"
             assert id(state.episode) not in self._closed, "a state was expanded twice"
+            assert id(state.episode) not in self._given_up, "a state was expanded that was given up"
             self._closed.add(id(state.episode))
             ends = self._ends(self.path(state), wish.until)
             for _ in range(0 if id(state.episode) in self._cut else width):
@@ -172,7 +208,9 @@ class ScriptedSearch:
         said = path[1:]
         return State(
             task=self.task,
-            transcript=Transcript(segments=tuple(Segment(author="model", text=step.text) for step in said)),
+            transcript=Transcript(
+                segments=tuple(Segment(author="model", text=step.text) for step in said), is_truncated=path[-1].is_cut
+            ),
             is_final=not path[-1].children,
             logprob=sum(step.logprob for step in said),
             log_z=None,

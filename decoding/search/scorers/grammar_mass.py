@@ -17,7 +17,8 @@ class GrammarMass:
     forced the model off what it would have written. Ours as a score; the product is the importance weight of a masked
     sample (Lew et al. 2023, arXiv 2306.03081).
 
-    Costs nothing. None where no grammar was applied, and where the engine does not tell.
+    Costs nothing. None where no grammar was applied, and where the engine does not tell: it needs a decoding with
+    ``grammar: true``, without which it says nothing of any state, and the first of all would be the best.
     """
 
     total: bool = False

@@ -129,6 +129,17 @@ def test_the_part_that_is_verified_as_mathematics_decides_alone() -> None:
     assert len(set(digests[:5])) == 3 and None not in digests[:5] and digests[5:] == [None] * 3
     whole = [one.digest for one in examine(*texts, schema=ANY, gold='{"answer": 18}')]
     assert len(set(whole)) == len(whole)
+    # What breaks the schema is wrong, whatever its mathematics says.
+    strict = '{"properties": {"reasoning": {"const": "so"}}}'
+    assert [one.digest is None for one in examine(*texts[:3], schema=strict, gold=gold)] == [False, True, False]
+
+
+def test_a_value_that_breaks_the_schema_means_nothing_however_often_it_is_given() -> None:
+    right, wrong = '{"name": "Ada", "age": 30}', '{"name": "Ada", "age": "30"}'
+    found = examine(right, wrong, wrong, f"It is {wrong}", f"<draft>{wrong}</draft>")
+    assert found[0].digest is not None and [one.digest for one in found[1:]] == [None] * 4
+    (draft,) = examine(f"<draft>{wrong}</draft>", tags=TAGGED)
+    assert draft.answer is None and draft.digest is None
 
 
 def test_a_defective_schema_leaves_the_answer_unjudged() -> None:
@@ -164,4 +175,4 @@ def test_no_text_raises_and_no_gold_is_looked_at(text: str, tags: Tags, schema: 
         has_draft = found.answer is None and found.error != "no answer"
         assert has_draft or (found.answer, found.error) == (verdict.answer, verdict.error)
     if found.answer is not None:
-        assert (found.digest is not None) is verdict.is_parsed
+        assert (found.digest is not None) is verdict.is_valid
