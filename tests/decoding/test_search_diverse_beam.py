@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -218,6 +219,43 @@ def test_a_vote_takes_the_meaning_that_most_beams_share(model: Any, tokenizer: A
     assert voted.candidates is not None and len(voted.candidates[0]) == 8
     assert voted.cost.verifier_calls == 8 and best.cost.verifier_calls == 0
     assert voted.cost.judged == 1 and voted.cost.prefilled_tokens == len(rollout.prompt_ids)
+
+
+def test_all_of_the_time_is_in_one_of_the_columns(model: Any, tokenizer: Any) -> None:
+    @dataclass(kw_only=True)
+    class Slow(Quiet):
+        def examine(self, episodes: Any) -> list[Examination]:
+            time.sleep(0.1)
+            return super().examine(episodes)
+
+        def judge(self, episodes: Any) -> Any:
+            time.sleep(0.05)
+            return super().judge(episodes)
+
+    for select, least in (("best", 0.0), ("vote", 0.1)):
+        searched = replace(decoder(model, tokenizer, tokens=2, beams=2, select=select), environment=Slow())
+        before = time.perf_counter()
+        ledger = searched.decode(TASKS, n=[1, 1]).ledger
+        wall = time.perf_counter() - before
+        assert (ledger.verify_seconds >= least) and (ledger.verify_seconds > 0) == (select == "vote")
+        assert ledger.judge_seconds >= 0.05 and ledger.generate_seconds > 0
+        assert 0.9 * wall < ledger.generate_seconds + ledger.verify_seconds + ledger.judge_seconds <= wall
+
+
+def test_a_beam_that_its_budget_cut_off_comes_after_those_that_are_complete(model: Any, tokenizer: Any) -> None:
+    # Every token is a text, of which those that end one are complete.
+    for select in ("best", "vote"):
+        searched = decoder(model, tokenizer, tokens=1, beams=400, select=select)
+        (finish,) = searched.stream(TASKS[:1], n=[1])
+        assert finish.candidates is not None
+        (compared,) = finish.candidates
+        complete = [one.state.is_complete for one in compared]
+        assert any(complete) and not all(complete) and complete[0]
+        assert finish.group.rollouts[0].finish == "eos"
+        if select == "best":
+            assert complete == sorted(complete, reverse=True)
+            scores = [one.score or 0.0 for one in compared]
+            assert max(scores) > scores[0]  # of one that was cut off
 
 
 def test_batches_change_nothing_and_tasks_without_answers_cost_nothing(model: Any, tokenizer: Any) -> None:

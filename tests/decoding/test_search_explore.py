@@ -14,9 +14,10 @@ from scripted_search import ScriptedSearch, Step
 
 from decoding.budgets import Budgets
 from decoding.engine import Generation, Request
+from decoding.search.account import SearchBudget
 from decoding.search.decoder import SearchDecoder
-from decoding.search.explore_execute import EXPLORE, JUDGE, ExploreExecute, with_more
-from decoding.search.plan import Ask, Begin, Expand
+from decoding.search.explore_execute import EXPLORE, JUDGE, LONGEST_JUDGEMENT, ExploreExecute, with_more
+from decoding.search.plan import Ask, Begin, Drop, Examine, Expand
 from decoding.search.plans_of_action import PlanOfAction, at_random, closest, clustered, common_subsequence, merged
 from envs.errors import ConfigurationError
 from envs.examination import Examination
@@ -109,7 +110,8 @@ class Planned(ScriptedSearch):
 
 
 def run(said: Sequence[str], **options: Any) -> tuple[Any, Planned]:
-    given_here = {name: options.pop(name) for name in ("judged", "fits", "expansions") if name in options}
+    names = ("judged", "fits", "expansions", "budget", "seed")
+    given_here = {name: options.pop(name) for name in names if name in options}
     fallback = Step(text="root", children=(answer("without a plan"),))
     planned = Planned(tree=fallback, said=list(said), task=TASK, environment=Echo(tags=Tags()), **given_here)
     return planned.search(ExploreExecute(plans=len(said), **options)), planned
@@ -148,11 +150,59 @@ def test_the_model_is_asked_which_plan_is_best() -> None:
     assert "Plan 1:\n> sum the rows" in shown and "Plan 2:\n> count the rows" in shown and shown.endswith(JUDGE)
 
 
-def test_chance_is_the_tasks_own() -> None:
+def test_chance_is_the_searchs_own() -> None:
     plans = [f"plan {letter}" for letter in "abcdefgh"]
-    chosen = [run(plans, choose="random", executed=3)[1].begun for _ in range(2)]
-    assert [begin.messages for begin in chosen[0]] == [begin.messages for begin in chosen[1]]
-    assert len(chosen[0]) == 3
+
+    def chosen(seed: int) -> list[Any]:
+        return [begin.messages for begin in run(plans, choose="random", executed=3, seed=seed)[1].begun]
+
+    assert chosen(1) == chosen(1) and len(chosen(1)) == 3
+    assert any(chosen(seed) != chosen(1) for seed in range(2, 6))
+
+
+BUDGETS = st.builds(
+    SearchBudget, max_tokens=st.none() | st.integers(1, 3000), max_expansions=st.none() | st.integers(1, 12)
+)
+STRATEGIES = st.builds(
+    ExploreExecute,
+    plans=st.integers(1, 9),
+    choose=st.sampled_from(["judge", "cluster"]),
+    max_plan_tokens=st.integers(1, 200),
+)
+
+
+@given(strategy=STRATEGIES, budget=BUDGETS, step=st.none() | st.integers(1, 700))
+@settings(max_examples=200)
+def test_exploring_leaves_half_of_the_tokens_and_an_expansion(strategy: Any, budget: Any, step: int | None) -> None:
+    room = strategy.exploration(budget, step)
+    assert 0 <= room.plans <= strategy.plans and room.plan_tokens == (step or room.plan_tokens) >= 1
+    questions = int(strategy.choose == "judge" and room.plans > 1)
+    half = (budget.max_tokens or 10**9) // 2
+    assert room.plans * room.plan_tokens + questions * room.judgement_tokens <= half
+    assert room.plans + questions < (budget.max_expansions or 10**9)
+    if questions:
+        assert room.judgement_tokens >= min(room.plan_tokens, LONGEST_JUDGEMENT)  # it repeats one
+    # As many plans as there is room for, and long ones.
+    if budget.max_tokens is None and budget.max_expansions is None:
+        assert room.plans == strategy.plans and room.plan_tokens == (step or strategy.max_plan_tokens)
+    elif room.plans < strategy.plans:
+        one_more = (room.plans + 1 + (strategy.choose == "judge" and room.plans > 0)) * room.plan_tokens
+        has_tokens = budget.max_tokens is None or one_more <= half
+        has_expansions = budget.max_expansions is None or room.plans + questions + 2 < budget.max_expansions
+        assert not (has_tokens and has_expansions)
+
+
+def test_a_budget_bounds_what_is_asked_and_a_question_without_a_choice_is_not_put() -> None:
+    said = [f"plan {letter}" for letter in "abcdefgh"]
+    budget = SearchBudget(max_tokens=800)
+    _, planned = run(said, choose="judge", executed=1, judged="b", budget=budget)
+    explored, judged = [wish for wish in planned.wishes if isinstance(wish, Ask)]
+    assert (explored.n, explored.max_new_tokens) == (2, 128) and judged.max_new_tokens == 400 - 2 * 128
+    _, planned = run(said, choose="judge", executed=2, budget=budget)
+    assert len([wish for wish in planned.wishes if isinstance(wish, Ask)]) == 1 and len(planned.begun) == 2
+    selection, planned = run(said, budget=SearchBudget(max_expansions=1))
+    assert selection.chosen.transcript.text == "without a plan"
+    assert [type(wish) for wish in planned.wishes] == [Expand, Examine]
 
 
 def test_without_plans_or_room_for_them_there_is_an_answer_all_the_same() -> None:
@@ -174,7 +224,7 @@ def tree(*plans: tuple[str, str], ended: Sequence[str] = ()) -> Step:
 
 
 def planned_in_episodes(root: Step, **options: Any) -> tuple[Any, ScriptedSearch]:
-    limits = {name: options.pop(name) for name in ("tokens", "expansions") if name in options}
+    limits = {name: options.pop(name) for name in ("tokens", "expansions", "budget") if name in options}
     scripted = ScriptedSearch(tree=root, task=TASK, environment=Echo(tags=PLANNING), **limits)
     return scripted.search(ExploreExecute(plans=len(root.children), **options)), scripted
 
@@ -182,9 +232,12 @@ def planned_in_episodes(root: Step, **options: Any) -> tuple[Any, ScriptedSearch
 def test_a_plan_in_the_episode_is_followed_there() -> None:
     root = tree(("count rows", "1"), ("sum it all", "2"), ("count the rows", "1"))
     selection, scripted = planned_in_episodes(root, executed=2)
+    assert scripted.open == 0  # what was not chosen was given up
     explored, executed = [wish for wish in scripted.wishes if isinstance(wish, Expand)]
     assert (explored.until, explored.widths) == ("step", (3,)) and executed.until == "end"
     assert not [wish for wish in scripted.wishes if isinstance(wish, (Ask, Begin))]
+    (given_up,) = [wish for wish in scripted.wishes if isinstance(wish, Drop)]
+    assert len(given_up.states) == 1
     assert selection.chosen.transcript.text.endswith("<answer>1</answer>") and selection.chosen.quota == 2
 
 
@@ -194,11 +247,18 @@ def test_what_has_ended_before_any_plan_votes_too() -> None:
     assert selection.chosen.transcript.text == "<answer>2</answer>" and len(selection.candidates) == 3
 
 
-def test_where_the_budget_ends_with_the_plans_one_of_them_is_chosen() -> None:
+def test_where_less_is_granted_than_was_told_one_of_the_plans_is_chosen() -> None:
     root = tree(("count rows", "1"), ("sum it all", "2"))
-    selection, _ = planned_in_episodes(root, expansions=2)
+    selection, _ = planned_in_episodes(root, expansions=2, budget=SearchBudget())
     assert not selection.chosen.is_final and "<plan>" in selection.chosen.transcript.text
     assert planned_in_episodes(root, expansions=0)[0] is None
+
+
+def test_fewer_plans_are_begun_where_expansions_would_end_with_them() -> None:
+    root = tree(("count rows", "1"), ("sum it all", "2"), ("join", "3"))
+    for expansions in (1, 2, 3):
+        selection, _ = planned_in_episodes(root, expansions=expansions)
+        assert selection.chosen.is_final and "<answer>" in selection.chosen.transcript.text
 
 
 def test_a_plan_is_a_step_where_answers_hold_one() -> None:
@@ -206,7 +266,9 @@ def test_a_plan_is_a_step_where_answers_hold_one() -> None:
     assert strategy.steps(Echo(tags=Tags())).delimiters == ()
     step = strategy.steps(Echo(tags=PLANNING))
     assert (step.delimiters, step.max_tokens) == (("</plan>",), 50)
-    assert strategy.steps(Echo(tags=Tags(reasoning="think", plan="plan"))).max_tokens is None
+    # A budget could not be kept to by plans whose thoughts have no end.
+    strategy = ExploreExecute(max_plan_tokens=50, max_thought_tokens=70)
+    assert strategy.steps(Echo(tags=Tags(reasoning="think", plan="plan"))).max_tokens == 120
 
 
 def test_more_of_the_user_stands_in_one_message() -> None:
@@ -217,7 +279,8 @@ def test_more_of_the_user_stands_in_one_message() -> None:
 
 def test_options_without_meaning_are_refused() -> None:
     for wrong in (
-        {"plans": 0}, {"executed": 0}, {"max_plan_tokens": 0}, {"choose": "best"}, {"execution_temperature": -1.0}
+        {"plans": 0}, {"executed": 0}, {"max_plan_tokens": 0}, {"max_thought_tokens": 0}, {"choose": "best"},
+        {"execution_temperature": -1.0},
     ):  # fmt: skip
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
             ExploreExecute(**wrong)  # type: ignore[arg-type]
@@ -265,3 +328,39 @@ def test_over_an_engine_plans_are_written_judged_and_followed(tokenizer: Any) ->
     decoding = decoder.decode([TASK], n=[1], seed=0)
     assert decoding.groups[0].rollouts[0].transcript.text == "<answer>yes</answer>"
     assert decoding.ledger.expansions == 8 and decoding.ledger.verifier_calls == 1
+
+
+@pytest.mark.parametrize("choose", ["judge", "cluster"])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        SearchBudget(max_tokens=130),
+        SearchBudget(max_expansions=1),
+        SearchBudget(max_expansions=2),
+        SearchBudget(max_expansions=5, max_tokens=400),
+    ],
+)
+@pytest.mark.parametrize("tags", [Echo().tags, PLANNING, Tags(reasoning="think", plan="plan", answer="answer")])
+def test_over_an_engine_plans_without_end_leave_the_budget_for_an_answer(
+    tokenizer: Any, tags: Tags, budget: SearchBudget, choose: Any
+) -> None:
+    def say(said: str, random: Random) -> str:
+        prompt = tokenizer.decode(engine.requests[-1].prompt_ids) if engine.requests else ""
+        if EXPLORE in prompt or JUDGE in prompt:
+            return "and then " * 99
+        return f"{'and then ' * 9}<answer>{random.choice(['yes', 'no'])}</answer>"
+
+    engine = Sampled(tokenizer=tokenizer, script=say)
+    decoder = SearchDecoder(
+        engine=engine,
+        tokenizer=tokenizer,
+        environment=Comparing(tags=tags),
+        budgets=Budgets(max_new_tokens=200),
+        strategy=ExploreExecute(
+            plans=6, executed=1, choose=choose, max_plan_tokens=15, max_thought_tokens=5, execution_temperature=None
+        ),
+        budget=budget,
+    )
+    decoding = decoder.decode([TASK], n=[1], seed=0)
+    assert decoding.groups[0].rollouts[0].transcript.text.endswith("</answer>")
+    assert decoding.ledger.generated_tokens <= (budget.max_tokens or 10**9)

@@ -150,6 +150,14 @@ def test_an_answer_that_was_cut_short_never_beats_a_complete_one() -> None:
     assert "It was cut off" in rounds.begun[1][2]["content"]  # as the worst
 
 
+def test_an_answer_that_runs_to_the_end_of_its_budget_is_no_answer_yet() -> None:
+    loop = Step(text="", children=(Step(text="la la la", score=1.0, is_cut=True, meaning="la"),))
+    selection, rounds = run(loop, answers(("whole", 0.25)), answers(("again", 0.5)))
+    assert selection.chosen.transcript.text == "again" and len(selection.candidates) == 3
+    assert [messages[1]["content"] for messages in rounds.begun[:2]] == ["la la la", "whole"]
+    assert "It was cut off before its end." in rounds.begun[0][2]["content"]
+
+
 def test_options_without_meaning_are_refused() -> None:
     for option in ("rounds", "samples", "longest_text"):
         with pytest.raises(ConfigurationError, match=option):

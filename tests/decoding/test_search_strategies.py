@@ -260,13 +260,13 @@ def test_an_answer_that_is_cut_off_loses_to_one_that_is_complete_whatever_its_sc
     assert selection is not None and selection.chosen.transcript.text == "la la la"
 
 
-@FEW
-@given(st.sampled_from(MAKERS), st.integers(0, 10**6), LIMITS)
-def test_whatever_can_go_on_at_the_end_was_given_up(make, seed: int, expansions: int | None) -> None:
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(MAKERS[3:]), st.integers(0, 10**6), LIMITS)
+def test_whatever_could_go_on_at_the_end_was_given_up(make, seed: int, expansions: int | None) -> None:
     scripted = ScriptedSearch(tree=random_tree(Random(seed)), random=Random(seed), expansions=expansions)
     scripted.search(make(StepScorer(scripted=scripted)))
-    assert scripted.open <= 1  # the root, where nothing could be expanded
-    assert scripted.open == 0 or scripted.expanded == 0
+    # Nothing but the root, where it could not be expanded.
+    assert scripted.open == (scripted.expanded == 0)
 
 
 @settings(max_examples=60, deadline=None)

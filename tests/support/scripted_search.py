@@ -162,10 +162,13 @@ class ScriptedSearch:
             assert id(state.episode) not in self._given_up, "a state was expanded that was given up"
             self._closed.add(id(state.episode))
             ends = self._ends(self.path(state), wish.until)
+            before = len(children)
             for _ in range(0 if id(state.episode) in self._cut else width):
                 child = self._child(state, next(ends), most=None if self.tokens is None else self.tokens // left)
                 children += [] if child is None else [child]
                 left -= 1
+            if len(children) == before:  # it was granted nothing, and stays as it was
+                self._closed.discard(id(state.episode))
         return children
 
     def _child(self, state: State, path: tuple[Step, ...], most: int | None) -> State | None:
