@@ -18,6 +18,7 @@ LOOK_BEYOND = 16
 # A search that finds no end takes long, so there are at most so many of them; each begins four times as far back as the
 # one before.
 MOST_FAILED = 4
+NO_SENTENCE_WITHIN = "no sentence of the grammar was found within"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +96,14 @@ def require_room(compiled: CompiledGrammar, most: int) -> None:
         raise GrammarError(_not_found(most))
 
 
+def is_beyond_budget(grammar_error: str) -> bool:
+    """Whether an answer's grammar was taken, and the budget too small for its sentences: told from the error, which is
+    all that is kept of it."""
+    return grammar_error.startswith(NO_SENTENCE_WITHIN)
+
+
 def _not_found(most: int) -> str:
     return (
-        f"no sentence of the grammar was found within {most} tokens, the budget of the turn; raise it, or take a"
-        " grammar with shorter sentences"
+        f"{NO_SENTENCE_WITHIN} {most} tokens, the budget of the turn; raise it, or take a grammar with shorter"
+        " sentences"
     )

@@ -6,11 +6,15 @@ then wait until the timeout of their process group.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Protocol
 
 import torch
 import torch.distributed as dist
 from accelerate import DistributedType, PartialState
+
+LONGEST_WAIT = timedelta(days=7)
+"""For a process that has done its share: the others may have the long answers, or the one hard database."""
 
 
 class Lockstep(Protocol):
@@ -50,6 +54,17 @@ class ProcessLockstep:
         works = torch.tensor(int(i_work), device=self._device)
         dist.all_reduce(works, op=dist.ReduceOp.MAX, group=self._group)
         return bool(works.item())
+
+
+def join_process_group() -> None:
+    """Joins the run's process group, if it has one, with ``LONGEST_WAIT`` as the timeout of its collectives.
+
+    To be called before anything else makes the group: the first ``PartialState()`` does, with a timeout of 10 minutes
+    under nccl, by which a process that has finished early would end them all. A process that dies is noticed without
+    it, by the launcher. A group that is there stays as it is. Without an accelerator the processes talk over gloo; each
+    would take itself for the only one if accelerate were not told so.
+    """
+    PartialState(cpu=not torch.accelerator.is_available(), timeout=LONGEST_WAIT)
 
 
 def leave_process_group() -> None:

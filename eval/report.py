@@ -19,11 +19,13 @@ from typing import Any
 
 from eval.markdown_text import Table, cell, fenced, printable, titled
 from eval.measurement import Evaluation, Measurement
+from eval.page_data import Costs
 from eval.paired import Comparison, compare, holm, values_by_task
+from eval.pass_at_k import PassAtK, pass_at_k, pass_at_k_table
 from eval.plots import save_plots
 from eval.record_lines import line_of
 from eval.records import Record, TaskCard
-from eval.report_html import Costs, page
+from eval.report_html import page
 from eval.report_tables import (
     comparison_table,
     cost_table,
@@ -45,6 +47,8 @@ PAIRED_METHODS = (
 
 Coverages = dict[str, SchemaCoverage]
 """Decoding -> how many of its schemas the engine could hold it to; those without a grammar are missing."""
+OPTIONAL = ("pass_at_k", "coverage")
+"""Tables that a report has only where they have rows; that of times says why it has none."""
 Comparisons = dict[tuple[str, str], Comparison | None]
 """(decoding, metric) -> how it compares with the first decoding."""
 
@@ -79,17 +83,18 @@ def write_evaluation(
         costs: what the answers to each task cost, for those who browse them.
     """
     comparisons = compare_decodings(evaluation)
-    tables = _tables(evaluation, comparisons)
+    passes = passes_of(evaluation)
+    tables = _tables(evaluation, comparisons, passes)
     write_records(directory / "records.jsonl", evaluation.records)
     with (directory / "tasks.jsonl").open("w", encoding="utf-8") as lines:
         lines.writelines(map(line_of, cards))
     (directory / "config.yaml").write_text(resolved, encoding="utf-8")
-    summary = _summary(evaluation, comparisons, title=title, model=model, resolved=resolved, skipped=skipped)
+    summary = _summary(evaluation, comparisons, passes, title=title, model=model, resolved=resolved, skipped=skipped)
     (directory / "report.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     plots = save_plots(directory, evaluation.measurements)
     text = _markdown(evaluation, tables, plots, title=title, model=model, resolved=resolved, skipped=skipped)
     (directory / "report.md").write_text(text, encoding="utf-8")
-    shown = [table for name, table in tables.items() if table.rows or name != "coverage"]
+    shown = [table for name, table in tables.items() if table.rows or name not in OPTIONAL]
     shown += label_tables(evaluation.measurements)
     pictures = {caption: directory / name for name, caption in plots.items()}
     html = page(evaluation, cards, shown, pictures, title=title, model=model, resolved=resolved, costs=costs)
@@ -98,9 +103,7 @@ def write_evaluation(
 
 def compare_decodings(evaluation: Evaluation) -> Comparisons:
     """Every decoding but the first with the first one, metric by metric, on the same tasks."""
-    by_decoding: dict[str, list[Record]] = {name: [] for name in evaluation.measurements}
-    for record in evaluation.records:
-        by_decoding[record.decoding].append(record)
+    by_decoding = _by_decoding(evaluation)
     first, *others = evaluation.measurements
     return {
         (name, metric): compare(values_by_task(by_decoding[first], metric), values_by_task(by_decoding[name], metric))
@@ -111,11 +114,21 @@ def compare_decodings(evaluation: Evaluation) -> Comparisons:
 
 def coverages_of(evaluation: Evaluation) -> Coverages:
     """The coverage of schemas, of each decoding that was held to some."""
+    found = {name: schema_coverage(records) for name, records in _by_decoding(evaluation).items()}
+    return {name: coverage for name, coverage in found.items() if coverage is not None}
+
+
+def passes_of(evaluation: Evaluation) -> dict[str, PassAtK]:
+    """pass@k of each decoding with several samples a task."""
+    found = {name: pass_at_k(records) for name, records in _by_decoding(evaluation).items()}
+    return {name: each for name, each in found.items() if each}
+
+
+def _by_decoding(evaluation: Evaluation) -> dict[str, list[Record]]:
     by_decoding: dict[str, list[Record]] = {name: [] for name in evaluation.measurements}
     for record in evaluation.records:
         by_decoding[record.decoding].append(record)
-    found = {name: schema_coverage(records) for name, records in by_decoding.items()}
-    return {name: coverage for name, coverage in found.items() if coverage is not None}
+    return by_decoding
 
 
 def task_counts(records: Sequence[Record]) -> dict[str, int]:
@@ -126,12 +139,13 @@ def task_counts(records: Sequence[Record]) -> dict[str, int]:
     return {decoding: len(ids) for decoding, ids in tasks.items()}
 
 
-def _tables(evaluation: Evaluation, comparisons: Comparisons) -> dict[str, Table]:
+def _tables(evaluation: Evaluation, comparisons: Comparisons, passes: Mapping[str, PassAtK]) -> dict[str, Table]:
     """Section -> its table."""
     measurements, records = evaluation.measurements, evaluation.records
     first = next(iter(measurements))
     return {
         "metrics": metrics_table(measurements),
+        "pass_at_k": pass_at_k_table(passes),
         "comparison": comparison_table(
             comparisons, first, "this one", f"Compared with {first}", _headline_note(measurements, comparisons)
         ),
@@ -158,6 +172,7 @@ def _headline_note(measurements: Mapping[str, Measurement], comparisons: Compari
 def _summary(
     evaluation: Evaluation,
     comparisons: Comparisons,
+    passes: Mapping[str, PassAtK],
     *,
     title: str,
     model: str,
@@ -174,6 +189,10 @@ def _summary(
         "tasks": task_counts(evaluation.records),
         "measurements": {name: asdict(measurement) for name, measurement in evaluation.measurements.items()},
         "compared_with": next(iter(evaluation.measurements)),
+        "pass_at_k": {
+            name: {metric: {str(k): asdict(each) for k, each in shares.items()} for metric, shares in metrics.items()}
+            for name, metrics in passes.items()
+        },
         "comparisons": paired,
         "timing": [dict(zip(timing.header, row, strict=True)) for row in timing.rows],
         "coverage": {name: asdict(coverage) for name, coverage in coverages_of(evaluation).items()},
@@ -193,16 +212,17 @@ def _markdown(
     skipped: Mapping[str, int],
 ) -> str:
     pictures = "\n\n".join(f"![{caption}]({name})" for name, caption in plots.items())
-    optional = "".join(
-        f"### {tables[name].title}\n\n{tables[name]}\n\n" for name in ("coverage", "timing") if tables[name].rows
-    )
+    optional = {
+        name: f"### {tables[name].title}\n\n{tables[name]}\n\n" if tables[name].rows else ""
+        for name in (*OPTIONAL, "timing")
+    }
     return f"""# {cell(title)}
 
 Model: `{printable(model)}`. {METHODS}
 
 {tables["metrics"]}
 
-{pictures}
+{optional["pass_at_k"]}{pictures}
 
 ## Compared with {cell(next(iter(evaluation.measurements)))}
 
@@ -218,7 +238,7 @@ Model: `{printable(model)}`. {METHODS}
 
 {tables["cost"]}
 
-{optional}## Strata
+{optional["coverage"]}{optional["timing"]}## Strata
 
 {titled(label_tables(evaluation.measurements))}
 

@@ -58,9 +58,9 @@ def read_report(path: Path) -> KeptReport:
         ConfigurationError: there is none, or it is not whole.
     """
     directory, records, moment = _locate(path)
-    report = _json(directory / "report.json") if (directory / "report.json").is_file() else {}
-    measurements = report.get("measurements" if moment is None else moment, {})
+    report = _object(directory / "report.json") if (directory / "report.json").is_file() else {}
     try:
+        measurements = report.get("measurements" if moment is None else moment, {})
         return KeptReport(
             name=str(path),
             model=str(report.get("model", "unknown")),
@@ -135,11 +135,16 @@ def _prompts(path: Path) -> dict[str, str]:
     return {card["task"]: json.dumps([card["messages"], card["reference"]]) for card in _json_lines(path)}
 
 
-def _json(path: Path) -> Any:
+def _object(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"'{path}' is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(
+            f"'{path}' holds {json.dumps(content)[:40]}; expected the JSON object of a report: measure again"
+        )
+    return content
 
 
 def _json_lines(path: Path) -> list[Any]:

@@ -1,9 +1,11 @@
 """The tables of a report, from measurements and records."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median, quantiles
 
+from envs.sql.metrics.bird_execution import BEST_REWARD
 from eval.intervals import Estimate, are_separate
 from eval.markdown_text import Table, cell, number, quoted
 from eval.measurement import Measurement
@@ -11,6 +13,8 @@ from eval.paired import Comparison
 from eval.records import Record
 
 MOST_NOTES = 10
+R_VES = "r_ves"
+"""BIRD's R-VES, divided by the most that it can be (``rewards.sql_execution``)."""
 DIFFICULTIES = ("simple", "easy", "moderate", "medium", "hard", "challenging", "extra")
 """From the words of Spider, BIRD and the bundled sets: reports list them in this order, other values as they come."""
 
@@ -29,7 +33,7 @@ def metrics_table(measurements: Mapping[str, Measurement]) -> Table:
         [name, *(interval(measurement.metrics[metric]) for metric in names), _counts(measurement)]
         for name, measurement in measurements.items()
     ]
-    return Table(title="Metrics", header=["decoding", *names, "answers"], rows=rows)
+    return Table(title="Metrics", header=["decoding", *names, "answers"], rows=rows, note=_r_ves_note(measurements))
 
 
 def change_table(before: Mapping[str, Measurement], after: Mapping[str, Measurement]) -> Table:
@@ -218,6 +222,21 @@ def skipped_lines(skipped: Mapping[str, int]) -> str:
     """Rows of the dataset that were left out, with the reason."""
     lines = [f"- {count} rows left out: {cell(reason)}" for reason, count in skipped.items()]
     return "\n".join(lines) or "No row was left out."
+
+
+def _r_ves_note(measurements: Mapping[str, Measurement]) -> str:
+    """R-VES as BIRD's own script prints it, 0 to 112: the mean of 100 sqrt(reward), of which the component is
+    sqrt(reward / BEST_REWARD)."""
+    most = 100 * math.sqrt(BEST_REWARD)
+    found = {name: each.metrics.get(R_VES) for name, each in measurements.items()}
+    scores = [
+        f"{name} {most * each.mean:.1f} [{most * each.low:.1f}, {most * each.high:.1f}]"
+        for name, each in found.items()
+        if each is not None
+    ]
+    if not scores:
+        return ""
+    return f"R-VES as BIRD publishes it (100 * sqrt(1.25) = {most:.1f} times the mean of {R_VES}): {'; '.join(scores)}."
 
 
 def _counts(measurement: Measurement) -> str:

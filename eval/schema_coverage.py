@@ -8,8 +8,10 @@
 
 Source: Geng et al. 2025, "JSONSchemaBench" (arXiv 2501.10868). Times are those of the batch that an answer was in: for
 latencies as published, decode one row at a time (``max_batch_rows: 1``). Other than there, an answer that the budget
-cuts off is closed, and then mostly validates: ``closed`` says how many were. Not covered: true coverage (equality with
-the schema, which nobody can measure), and medians over the schemas that several engines have in common.
+cuts off is closed, and then mostly validates: ``closed`` says how many were. A schema that the engine takes, and whose
+shortest document found is longer than the budget, is declared and not covered empirically: what an engine can express
+does not depend on the budget. Not covered: true coverage (equality with the schema, which nobody can measure), and
+medians over the schemas that several engines have in common.
 """
 
 from collections import defaultdict
@@ -19,6 +21,7 @@ from math import fsum
 
 import numpy as np
 
+from decoding.closing import is_beyond_budget
 from eval.intervals import Estimate, estimate
 from eval.markdown_text import Table, number
 from eval.records import Record
@@ -47,6 +50,8 @@ class SchemaCoverage:
     empirical: Estimate
     compliance: Estimate | None
     """Over the tasks whose schema is declared; None without any."""
+    beyond_budget: int
+    """Answers whose schema is declared, but no document of it was found that is as short as the budget."""
     closed: int
     """Of the answers that validate: how many the budget had cut off, so that their end is none of the model's."""
     unjudged: int
@@ -72,13 +77,14 @@ def schema_coverage(records: Sequence[Record]) -> SchemaCoverage | None:
     judged = [record for record in records if record.metrics.get(VALID) is not None]
     if not judged or not any(map(_tells_of_grammar, records)):
         return None
-    declared = [record for record in judged if record.grammar_error is None]
-    covered = [record for record in declared if _is_valid(record)]
+    declared = [record for record in judged if _is_declared(record)]
+    covered = [record for record in declared if _is_covered(record)]
     samples = len(judged) > len({record.task for record in judged})
     return SchemaCoverage(
-        declared=_share(judged, lambda record: record.grammar_error is None, samples),
-        empirical=_share(judged, lambda record: record.grammar_error is None and _is_valid(record), samples),
-        compliance=_share(declared, _is_valid, samples) if declared else None,
+        declared=_share(judged, _is_declared, samples),
+        empirical=_share(judged, _is_covered, samples),
+        compliance=_share(declared, _is_covered, samples) if declared else None,
+        beyond_budget=sum(record.grammar_error is not None for record in declared),
         closed=sum(record.is_closed for record in covered),
         unjudged=len(records) - len(judged),
         compile_time=_seconds([record.timing["grammar"] for record in covered if record.timing]),
@@ -93,14 +99,16 @@ def coverage_table(coverages: Mapping[str, SchemaCoverage]) -> Table:
         [
             decoding,
             *map(_interval, (coverage.declared, coverage.empirical, coverage.compliance)),
+            str(coverage.beyond_budget),
             str(coverage.closed),
             *map(_milliseconds, (coverage.compile_time, coverage.first_token, coverage.per_token)),
         ]
         for decoding, coverage in coverages.items()
     ]
+    header = ["decoding", "declared", "empirical", "compliance", "too long for the budget", "closed"]
     return Table(
         title="Coverage of schemas",
-        header=["decoding", "declared", "empirical", "compliance", "closed", "GCT ms", "TTFT ms", "TPOT ms"],
+        header=[*header, "GCT ms", "TTFT ms", "TPOT ms"],
         rows=rows,
         note=f"Times are medians ({LATE}th percentiles) over covered schemas, in the batch that each answer was in.",
     )
@@ -111,8 +119,12 @@ def _tells_of_grammar(record: Record) -> bool:
     return compiled or record.grammar_error is not None or record.grammar_lenient is not None
 
 
-def _is_valid(record: Record) -> bool:
-    return record.metrics[VALID] == 1
+def _is_declared(record: Record) -> bool:
+    return record.grammar_error is None or is_beyond_budget(record.grammar_error)
+
+
+def _is_covered(record: Record) -> bool:
+    return record.grammar_error is None and record.metrics[VALID] == 1
 
 
 def _share(records: Sequence[Record], holds: Callable[[Record], bool], samples: bool) -> Estimate:

@@ -1,11 +1,13 @@
 // The page's data and its elements. Texts are appended as text nodes or set as textContent: never parsed as markup.
 
-// {title, model, configuration, decodings: [name], metrics: [name], texts: [text],
+// {title, model, configuration, decodings: [name], metrics: [name], texts: [text], facts: [{name: value}],
+//  left_out: what the page lacks, in a sentence, or "",
 //  tables: [{title, header, rows, note, if_empty}], pictures: [{caption, source}],
 //  tasks: [{id, labels, messages: [[role, text number]], reference: text number, costs: {decoding number: {name: number}},
-//           answers: [{decoding, sample, segments: [[author, text number]], answer, values, error, unjudged, facts,
-//                      finish, closed, grammar_error, grammar_lenient, tokens, timing,
-//                      candidates: [[text number, score, digest, is chosen, tokens]]}]}]}
+//           answers: [{decoding, sample, segments: [[author, text number]], answer: text number, values, error,
+//                      unjudged: text number, facts: facts number or null where they are left out, finish, closed,
+//                      grammar_error: text number, grammar_lenient: text number, tokens, timing,
+//                      candidates: [[text number or null, score, digest, is chosen, tokens]]}]}]}
 const data = JSON.parse(document.getElementById("data").textContent);
 
 const SHOWN_AT_FIRST = 20000; // characters of one text: laying out a megabyte takes seconds

@@ -70,6 +70,8 @@ function keyPressed(event) {
 
 document.querySelector("h1").textContent = data.title;
 byId("model").textContent = data.model;
+byId("left-out").textContent = data.left_out;
+byId("left-out").hidden = data.left_out === "";
 fillOverview();
 fillFilters(filtersChanged);
 applyFilters(new URLSearchParams());

@@ -56,7 +56,7 @@ function answerParts(task, answer) {
     textBlock(data.texts[text], author),
   ]);
   const values = data.metrics.map((name, place) => [name, answer.values[place] === null ? "unjudged" : rounded(answer.values[place])]);
-  const facts = Object.entries(answer.facts).filter(([, value]) => value !== null);
+  const facts = Object.entries(data.facts[answer.facts] ?? {}).filter(([, value]) => value !== null);
   const candidates = answer.candidates.map((candidate, place) => candidateElement(candidate, place));
   return [
     ...segments,
@@ -66,9 +66,9 @@ function answerParts(task, answer) {
     definitions([
       ...values,
       ["error", answer.error],
-      ["unjudged", answer.unjudged],
-      ["without grammar", answer.grammar_error],
-      ["a part of the grammar", answer.grammar_lenient],
+      ["unjudged", data.texts[answer.unjudged]],
+      ["without grammar", data.texts[answer.grammar_error]],
+      ["a part of the grammar", data.texts[answer.grammar_lenient]],
       ["finish", answer.closed ? `${answer.finish}, closed by the budget` : answer.finish],
     ]),
     facts.length === 0 ? null : textBlock(JSON.stringify(Object.fromEntries(facts), null, 2), "facts"),
@@ -96,10 +96,11 @@ function candidateElement([text, score, digest, isChosen, tokens], place) {
   const summary = [
     isChosen ? make("strong", {}, `✓ ${place + 1}, chosen`) : `${place + 1}`,
     score === null ? "" : `, score ${rounded(score)}`,
-    digest === null ? "" : `, means ${digest.slice(0, 40)}`,
+    digest === null ? "" : `, means ${digest}`,
     `, ${tokens} tokens`,
   ];
-  return lazyDetails(summary, () => [textBlock(data.texts[text], "model")], { class: isChosen ? "chosen" : "candidate" });
+  const fill = () => [text === null ? make("p", {}, "Its text is left out.") : textBlock(data.texts[text], "model")];
+  return lazyDetails(summary, fill, { class: isChosen ? "chosen" : "candidate" });
 }
 
 function rounded(value) {

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import torch.distributed as dist
+from accelerate import PartialState
 
 from decoding.engine import Request
+from decoding.lockstep import LONGEST_WAIT, join_process_group
 from decoding.transformers_engine import TransformersEngine
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +31,25 @@ def test_two_processes_with_ragged_turns_make_as_many_forwards(tmp_path: Path) -
     for kind in ("cached", "replayed"):
         assert first[kind]["forwards"] == second[kind]["forwards"] >= 15
         assert first[kind]["turns"] != second[kind]["turns"]
+
+
+def test_a_process_that_is_done_early_waits_for_the_others_longer_than_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PartialState, "_shared_state", {})
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    launched = {"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    for name, value in {**launched, "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    join_process_group()
+    try:
+        assert dist.get_backend() == "gloo"
+        assert (
+            dist.distributed_c10d._get_default_group()._get_backend(torch.device("cpu")).options._timeout
+            == LONGEST_WAIT
+        )
+    finally:
+        dist.destroy_process_group()
 
 
 class RecordedLockstep:

@@ -5,11 +5,13 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 from evaluations import HOSTILE, card, hostile_record, record, summed_up
 from hypothesis import given
 from hypothesis import strategies as st
 
 from decoding.rollout import Ledger
+from envs.sql.metrics.bird_execution import r_ves
 from eval.intervals import Estimate
 from eval.markdown_text import LONGEST_ANSWER, Table, fenced, quoted, table
 from eval.measurement import Measurement, evaluation_from_json
@@ -22,11 +24,13 @@ from eval.report_tables import (
     error_table,
     in_order,
     interval,
+    metrics_table,
     note_table,
     skipped_lines,
     timing_table,
     transcripts,
 )
+from rewards.sql_execution import r_ves_score
 
 anything = st.text(st.characters() | st.sampled_from("`|<>\\\n\r\t#\u2028\ud800")) | st.sampled_from(HOSTILE)
 
@@ -184,6 +188,49 @@ def test_the_report_says_how_many_answers_stand_behind_a_number(tmp_path: Path) 
     for note in ("without grammar | no grammar", "a part of the grammar | /properties/a", "unjudged | deadline"):
         assert f"| free | {note} | 1 |" in report
     assert "No row was left out." in report
+
+
+def test_several_samples_tell_how_many_tasks_any_of_them_solves(tmp_path: Path) -> None:
+    rights = {"1": [1, 0, 0, 0], "2": [1, 1, 1, 1], "3": [0, 0, 0, 0], "4": [1, 1, 0, None]}
+    answers = [
+        record(task=task, sample=sample, decoding="sampled", metrics={"valid": value, "content": 0.5})
+        for task, values in rights.items()
+        for sample, value in enumerate(values)
+    ]
+    answers += [record(task=task, decoding="greedy", metrics={"valid": 1.0, "content": 0.5}) for task in rights]
+    write_evaluation(tmp_path, summed_up(*answers), title="T", model="m", resolved="", skipped={}, cards=[])
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["pass_at_k"]
+    # No rate, and no second sample: no pass@k.
+    assert list(found) == ["sampled"] and list(found["sampled"]) == ["valid"]
+    shares = found["sampled"]["valid"]
+    assert {k: (each["mean"], each["count"]) for k, each in shares.items()} == {
+        "1": (pytest.approx((1 / 4 + 1 + 0 + 2 / 3) / 4), 4),
+        "2": ((1 / 2 + 1 + 0 + 1) / 4, 4),
+        "4": (2 / 3, 3),  # of the last task too little was judged
+    }
+    row = "| sampled | valid | 0.479 ["
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "### pass@k" in report and row in report
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '"title":"pass@k"' in page
+
+
+def test_a_report_without_several_samples_has_no_pass_at_k(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, summed_up(record()), title="T", model="m", resolved="", skipped={}, cards=[])
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["pass_at_k"] == {}
+    assert not [name for name in ("report.md", "report.html") if "pass@k" in (tmp_path / name).read_text()]
+
+
+def test_r_ves_is_told_as_bird_publishes_it() -> None:
+    rewards = [1.25, 0.5, 0.0]
+    answers = [
+        record(task=str(place), metrics={"correct": 1.0, "r_ves": r_ves_score(reward)})
+        for place, reward in enumerate(rewards)
+    ]
+    table = metrics_table(summed_up(*answers).measurements)
+    assert f": free {r_ves(rewards):.1f} [" in table.note and "111.8 times the mean of r_ves" in str(table)
+    assert metrics_table(summed_up(record(metrics={"r_ves": None})).measurements).note == ""
+    assert metrics_table(summed_up(record()).measurements).note == ""
 
 
 def test_a_change_is_the_difference_and_whether_the_intervals_are_apart() -> None:

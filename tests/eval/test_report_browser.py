@@ -11,7 +11,9 @@ from headless_browser import Page, browser_page, find_browser
 
 from decoding.rollout import Ledger
 from envs.transcript import Segment
+from eval.records import CandidateRecord
 from eval.report import write_evaluation
+from eval.report_html import page as write_page
 
 pytestmark = pytest.mark.slow
 
@@ -169,6 +171,25 @@ def test_segments_and_costs_of_a_search_are_told_apart(page: Page, report: str) 
     assert model != environment
     text = page.value("document.querySelector('.answer').textContent")
     assert "best_of_4" in text and "deadline" in text and "verifier calls, in all17" in text
+
+
+def test_a_page_that_lacks_something_says_so_in_both_views(browser: Page, tmp_path: Path) -> None:
+    candidates = (CandidateRecord(text="c" * 9000, score=0.5, digest="one", is_chosen=False, tokens=9),)
+    answer = record("a", facts={"message": "m" * 9000}, candidates=candidates, unjudged="deadline")
+    for most, told in ((5000, "the facts of verdicts. records.jsonl"), (50_000, "")):
+        text = write_page(summed_up(answer), [], [], {}, title="T", model="m", resolved="", costs={}, most=most)
+        (tmp_path / f"{most}.html").write_text(text, encoding="utf-8")
+        for address in ("", "#task=task-1"):
+            browser.open((tmp_path / f"{most}.html").as_uri() + address)
+            note = browser.value("document.getElementById('left-out').textContent")
+            assert told in note and bool(note) == bool(told)
+            assert browser.value("document.getElementById('left-out').checkVisibility()") == bool(told)
+        browser.value("document.querySelectorAll('#task details').forEach((each) => { each.open = true; })")
+        browser.wait("document.querySelector('#task .candidate > :is(p, pre)') !== null")
+        candidate = browser.value("document.querySelector('#task .candidate').textContent")
+        assert "means one" in candidate and ("Its text is left out." in candidate) == bool(told)
+        assert browser.value("document.querySelectorAll('#task pre.facts').length") == (0 if told else 1)
+        assert "deadline" in browser.value("document.querySelector('#task').textContent")
 
 
 def test_the_page_follows_the_systems_dark_and_light(page: Page, report: str, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoding import closing
+from decoding.grammars.matcher import GrammarError
 from envs.transcript import Segment
 from eval.records import Record
 from eval.schema_coverage import coverage_table, schema_coverage
@@ -54,6 +56,26 @@ def test_compliance_is_the_empirical_share_of_the_declared(schemas: list[tuple[b
         assert coverage.compliance.mean * coverage.declared.mean == pytest.approx(coverage.empirical.mean)
         assert coverage.compliance.count == sum(taken for taken, _ in schemas)
     assert (coverage.compile_time is None) == (coverage.empirical.mean == 0)
+
+
+def test_what_an_engine_can_express_does_not_depend_on_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "has_no_sentence_within", lambda compiled, most: True)
+    with pytest.raises(GrammarError) as refused:
+        closing.require_room(None, 7)  # type: ignore[arg-type]
+    too_long = str(refused.value)
+    # The second was written freely, and is valid by chance.
+    records = [
+        record(0),
+        record(1, error=too_long),
+        record(2, error=too_long, valid=0.0),
+        record(3, error="unsupported"),
+    ]
+    coverage = schema_coverage(records)
+    assert coverage is not None and coverage.compliance is not None
+    assert (coverage.declared.mean, coverage.empirical.mean, coverage.beyond_budget) == (0.75, 0.25, 2)
+    assert (coverage.compliance.mean, coverage.compliance.count) == (pytest.approx(1 / 3), 3)
+    table = coverage_table({"constrained": coverage})
+    assert dict(zip(table.header, table.rows[0], strict=True))["too long for the budget"] == "2"
 
 
 def test_samples_of_a_task_are_no_further_tasks() -> None:
@@ -127,5 +149,5 @@ def test_the_report_gets_a_row_a_decoding_and_plain_values() -> None:
     assert told is not None and untold is not None
     written = str(coverage_table({"constrained": told, "server": untold}))
     assert "| constrained | 1.000 [" in written and "| 100.0 (100.0) | 200.0 (200.0) | 50.0 (50.0) |" in written
-    assert "| server | 0.000 [" in written and "| - | 0 | - | - | - |" in written
+    assert "| server | 0.000 [" in written and "| - | 0 | 0 | - | - | - |" in written
     assert json.loads(json.dumps(asdict(told), allow_nan=False))["first_token"]["median"] == 0.2
