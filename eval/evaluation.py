@@ -1,10 +1,11 @@
 """One evaluation from tasks to report: what eval/run.py does once, and eval/watch.py for each checkpoint."""
 
 import json
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from accelerate import PartialState
@@ -14,12 +15,14 @@ from decoding.models import load_tokenizer
 from decoding.server_client import ServerError
 from decoding.token_budget import counting_tokens
 from envs.configuration import Parsed
+from envs.configuration_keys import one_line
 from envs.environment import Environment
 from envs.registry import make_environment
 from envs.task import Task
 from eval.config import HeldoutConfig
 from eval.evaluation_directory import EvaluationDirectory, fingerprint_of_files, fingerprint_of_lines, held
-from eval.journal import Journal, count_lines, cut_torn_lines
+from eval.interruption import INTERRUPTED
+from eval.journal import Journal, cut_torn_lines, finished_pairs
 from eval.main_process import on_main
 from eval.measurement import (
     AnswerSource,
@@ -32,12 +35,14 @@ from eval.measurement import (
 )
 from eval.predictions import GOLD, ReadOnce, predicted_texts, prediction_source
 from eval.record_lines import card_of, line_of
+from eval.records import TaskCard
 from eval.report import write_evaluation
 from eval.run_config import EvalConfig
 from eval.tracking import logged, open_run, require_login
+from eval.whole_file import is_write_error, write_text
 
 SERVER_GONE = 3
-INTERRUPTED = 130
+UNWRITABLE = 3
 
 
 class Unfinished(RuntimeError):
@@ -53,8 +58,29 @@ class _Subject:
     """What is measured."""
 
     environment: Environment[Any]
-    source: AnswerSource
     fingerprints: dict[str, str]
+    opened: Callable[[], AbstractContextManager[AnswerSource]]
+    """Loads it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One evaluation, checked as far as it can be without its model."""
+
+    parsed: Parsed[EvalConfig]
+    directory: EvaluationDirectory
+    heldout: HeldoutConfig
+    subject: _Subject
+    tasks: Sequence[Task]
+    cards: Sequence[TaskCard]
+    """Of the tasks; in the main process alone."""
+    skipped: dict[str, int]
+    title: str
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Fingerprints of what is measured. For the main process."""
+        return {**self.subject.fingerprints, "tasks": fingerprint_of_lines(map(line_of, self.cards))}
 
 
 def run(parsed: Parsed[EvalConfig], *, resume: bool, title: str = "evaluate") -> EvaluationDirectory:
@@ -68,33 +94,66 @@ def run(parsed: Parsed[EvalConfig], *, resume: bool, title: str = "evaluate") ->
 
     Raises:
         ConfigurationError: whatever is wrong with the configuration, the model, the data or the output directory.
-        Unfinished: the server was gone, or somebody interrupted it.
+        Unfinished: the server was gone, somebody interrupted it, or something could not be written.
     """
     config = parsed.config
-    directory = on_main(
-        lambda: EvaluationDirectory.prepare(config.output, config.name, resolved=parsed.resolved, resume=resume)
-    )
+    job = _prepared(parsed, resume, title)
+    directory = job.directory
     if on_main(lambda: directory.is_finished):
-        return directory
-    on_main(lambda: require_login(config.tracking.wandb))
-    environment = make_environment(config.environment)
-    heldout = config.measured
-    heldout.require(environment)  # what cannot be measured is an error now, not after the model has loaded
-    reader = make_reader(config.data, environment)
-    once = ReadOnce.of(reader, "heldout")
-    reading = load_tasks(once, environment, "heldout")
-    tasks = draw_tasks(reading.tasks, heldout)
-    pairs = len(tasks) * len(heldout.decodings)
-    try:
-        with _subject(config, heldout, environment, tasks, once) as subject:
-            _measure(parsed, directory, subject, tasks, heldout, reading.skipped, title)
-    except ServerError as error:
-        raise Unfinished(f"{error}; {_so_far(directory, pairs)}", SERVER_GONE) from error
-    except KeyboardInterrupt as error:
-        raise Unfinished(f"interrupted; {_so_far(directory, pairs)}", INTERRUPTED) from error
-    if config.tracking.wandb != "disabled" and PartialState().is_main_process:
+        on_main(lambda: directory.require_same(job.source))
+        if PartialState().is_main_process:
+            print(f"'{directory.path}' is already finished: the same configuration, model and tasks", file=sys.stderr)
+    else:
+        _finish(job)
+    if config.tracking.wandb != "disabled" and PartialState().is_main_process and not directory.logged.exists():
         _track(parsed, directory)
     return directory
+
+
+def _prepared(parsed: Parsed[EvalConfig], resume: bool, title: str) -> _Job:
+    config = parsed.config
+    heldout = config.measured
+    decodings = _plain_decodings(heldout)
+    directory = on_main(
+        lambda: EvaluationDirectory.prepare(
+            config.output, config.name, resolved=parsed.resolved, resume=resume, decodings=decodings
+        )
+    )
+    on_main(lambda: require_login(config.tracking.wandb))
+    environment = make_environment(config.environment)
+    heldout.require(environment)  # what cannot be measured is an error now, not after the model has loaded
+    once = ReadOnce.of(make_reader(config.data, environment), "heldout")
+    reading = load_tasks(once, environment, "heldout")
+    tasks = draw_tasks(reading.tasks, heldout)
+    subject = _subject(config, heldout, environment, tasks, once)
+    is_main = PartialState().is_main_process
+    return _Job(
+        parsed=parsed,
+        directory=directory,
+        heldout=heldout,
+        subject=subject,
+        tasks=tasks,
+        cards=[card_of(task, subject.environment) for task in tasks] if is_main else [],
+        skipped=reading.skipped,
+        title=title,
+    )
+
+
+def _finish(job: _Job) -> None:
+    """Loads what is measured, and measures it; whatever ends it early says how far it came."""
+    try:
+        with job.subject.opened() as source:
+            _measure(job, source)
+    except ServerError as error:
+        raise Unfinished(f"{error}; {_so_far(job)}", SERVER_GONE) from error
+    except KeyboardInterrupt as error:
+        raise Unfinished(f"interrupted; {_so_far(job)}", INTERRUPTED) from error
+    except OSError as error:
+        if not is_write_error(error):
+            raise
+        home = next(each for each in (job.directory.path, *job.directory.path.absolute().parents) if each.exists())
+        free = f"{shutil.disk_usage(home).free / 2**20:,.0f} MiB are free there"
+        raise Unfinished(f"{error}; {free}; {_so_far(job)}", UNWRITABLE) from error
 
 
 def read_evaluation(directory: EvaluationDirectory) -> Evaluation:
@@ -106,53 +165,41 @@ def read_evaluation(directory: EvaluationDirectory) -> Evaluation:
     )
 
 
-@contextmanager
 def _subject(
     config: EvalConfig, heldout: HeldoutConfig, environment: Environment[Any], tasks: Sequence[Task], once: ReadOnce
-) -> Iterator[_Subject]:
-    """The model, loaded, or the file of predictions, read."""
-    if config.predictions.path is not None:
+) -> _Subject:
+    """The model, not loaded yet, or the file of predictions, read."""
+    if (path := config.predictions.path) is not None:
         texts = predicted_texts(config.predictions, environment, once.reading, tasks)
-        path = config.predictions.path
-        yield _Subject(
-            environment=environment,
-            source=prediction_source(
-                texts, environment, metrics_of(environment, heldout), at_once=heldout.max_batch_rows
-            ),
-            fingerprints={} if path == GOLD else {"predictions": fingerprint_of_files(path)},
-        )
-        return
-    assert config.model is not None
-    reference = config.engine.tokenizer_reference(config.model)
+        metrics = metrics_of(environment, heldout)
+        given = prediction_source(texts, environment, metrics, at_once=heldout.max_batch_rows)
+        fingerprints = {} if path == GOLD else {"predictions": fingerprint_of_files(path)}
+        return _Subject(environment=environment, fingerprints=fingerprints, opened=lambda: nullcontext(given))
+    model = config.model
+    assert model is not None
+    reference = config.engine.tokenizer_reference(model)
     tokenizer = load_tokenizer(reference, config.chat_template_options)
-    environment = counting_tokens(environment, tokenizer)
+    counting = counting_tokens(environment, tokenizer)
     what = "tokenizer" if config.engine.name == "server" else "model"
-    fingerprints = {what: fingerprint_of_files(reference)}
-    with config.engine.opened(config.model, config.dtype, tokenizer, environment, tasks, heldout) as opened:
-        source = decoded_answers(opened.engine, tokenizer, environment, heldout, window=opened.window)
-        yield _Subject(environment=environment, source=source, fingerprints=fingerprints)
+
+    @contextmanager
+    def opened() -> Iterator[AnswerSource]:
+        with config.engine.opened(model, config.dtype, tokenizer, counting, tasks, heldout) as loaded:
+            yield decoded_answers(loaded.engine, tokenizer, counting, heldout, window=loaded.window)
+
+    return _Subject(environment=counting, fingerprints={what: fingerprint_of_files(reference)}, opened=opened)
 
 
-def _measure(
-    parsed: Parsed[EvalConfig],
-    directory: EvaluationDirectory,
-    subject: _Subject,
-    tasks: Sequence[Task],
-    heldout: HeldoutConfig,
-    skipped: dict[str, int],
-    title: str,
-) -> None:
+def _measure(job: _Job, source: AnswerSource) -> None:
     """Does what is left to do, and writes the report."""
-    state = PartialState()
-    cards = [card_of(task, subject.environment) for task in tasks] if state.is_main_process else []
+    state, directory = PartialState(), job.directory
     with ExitStack() as stack:
 
         def begin() -> bool:
             stack.enter_context(held(directory.lock, str(directory.path)))
             if directory.is_finished:  # by another process, meanwhile
                 return False
-            tasks_now = fingerprint_of_lines(map(line_of, cards))
-            directory.begin(parsed.resolved, {**subject.fingerprints, "tasks": tasks_now})
+            directory.begin(job.parsed.resolved, job.source, _plain_decodings(job.heldout))
             cut_torn_lines(directory.journal)
             return True
 
@@ -161,28 +208,34 @@ def _measure(
         journal = stack.enter_context(
             Journal(directory.journal, rank=state.process_index, processes=state.num_processes)
         )
-        evaluation = evaluate_answers(subject.source, subject.environment, tasks, heldout, title=title, journal=journal)
+        evaluation = evaluate_answers(
+            source, job.subject.environment, job.tasks, job.heldout, title=job.title, journal=journal
+        )
         if state.is_main_process:
             costs = {(one.decoding, one.task): one.cost for one in journal.read()}
             with directory.report_files() as building:
                 write_evaluation(
                     building,
                     evaluation,
-                    title=f"Evaluation: {parsed.config.name}",
-                    model=parsed.config.subject,
-                    resolved=parsed.resolved,
-                    skipped=skipped,
-                    cards=cards,
+                    title=f"Evaluation: {job.parsed.config.name}",
+                    model=job.parsed.config.subject,
+                    resolved=job.parsed.resolved,
+                    skipped=job.skipped,
+                    cards=job.cards,
                     costs=costs,
                 )
         state.wait_for_everyone()
 
 
-def _so_far(directory: EvaluationDirectory, pairs: int) -> str:
-    return (
-        f"{count_lines(directory.journal)} of {pairs} tasks are finished (those of every decoding counted), and"
-        " --resume goes on"
-    )
+def _plain_decodings(heldout: HeldoutConfig) -> dict[str, Any]:
+    """Name -> configuration as plain values: what the journal keeps is found by the name."""
+    return {name: json.loads(json.dumps(asdict(decoding))) for name, decoding in heldout.decodings.items()}
+
+
+def _so_far(job: _Job) -> str:
+    wanted = {(name, task.id) for name in job.heldout.decodings for task in job.tasks}
+    done = len(wanted & finished_pairs(job.directory.journal))
+    return f"{done} of {len(wanted)} tasks are finished (those of every decoding counted), and --resume goes on"
 
 
 def _track(parsed: Parsed[EvalConfig], directory: EvaluationDirectory) -> None:
@@ -193,5 +246,12 @@ def _track(parsed: Parsed[EvalConfig], directory: EvaluationDirectory) -> None:
     try:
         with open_run(config.tracking, directory.path, name=config.name, resolved=parsed.resolved) as tracker:
             tracker.log(logged(read_evaluation(directory), answers=config.tracking.answers))
-    except wandb.errors.Error as error:
-        print(f"structrl: the report is written, but wandb has failed: {error}", file=sys.stderr)
+            sent_to = tracker.id
+        write_text(directory.logged, f"{sent_to}\n")
+    except KeyboardInterrupt as error:
+        raise Unfinished("interrupted; the report is written, and --resume sends it to wandb", INTERRUPTED) from error
+    except (wandb.errors.Error, OSError) as error:
+        print(
+            f"structrl: the report is written, but wandb has failed: {one_line(str(error))}; --resume sends it again",
+            file=sys.stderr,
+        )

@@ -16,6 +16,7 @@ from types import TracebackType
 from envs.errors import ConfigurationError
 from eval.record_lines import finished_from_json, line_of
 from eval.records import Finished
+from eval.whole_file import writing
 
 
 class Journal:
@@ -27,18 +28,28 @@ class Journal:
             directory: of the journal; made where it is not there.
             rank: of this process.
             processes: how many there are.
+
+        Raises:
+            WriteError: it cannot be written.
         """
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: what was written is the operating system's by the time write() returns.
-        self._file = (directory / f"{rank}-of-{processes}.jsonl").open("ab", buffering=0)
+        self._path = directory / f"{rank}-of-{processes}.jsonl"
+        with writing(self._path):
+            directory.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what was written is the operating system's by the time write() returns.
+            self._file = self._path.open("ab", buffering=0)
         self._counted: dict[Path, tuple[int, int]] = {}
 
     def write(self, finished: Finished) -> None:
-        """Adds a line."""
+        """Adds a line.
+
+        Raises:
+            WriteError: it cannot be written, or not in full.
+        """
         line = memoryview(line_of(finished).encode("ascii"))
-        while line:
-            line = line[self._file.write(line) :]
+        with writing(self._path):
+            while line:
+                line = line[self._file.write(line) :]
 
     def read(self) -> list[Finished]:
         """What all processes have finished, each pair of task and decoding once.
@@ -75,12 +86,14 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with writing(self._path):
+            self._file.close()
 
 
-def count_lines(directory: Path) -> int:
-    """How many pairs of task and decoding are finished; 0 where there is no journal."""
-    return sum(path.read_bytes().count(b"\n") for path in _files(directory))
+def finished_pairs(directory: Path) -> set[tuple[str, str]]:
+    """Decoding and task of all that is finished, as far as it is whole; none where there is no journal."""
+    contents = [json.loads(line) for path in _files(directory) for line in _whole_lines(path.read_bytes())]
+    return {(content["decoding"], content["task"]) for content in contents}
 
 
 def cut_torn_lines(directory: Path) -> None:

@@ -164,12 +164,11 @@ def _by_task(
     file: PredictionFile, reading: Reading, tasks: Sequence[Task], path: Path, *, may_miss: bool
 ) -> dict[str, str]:
     """Task id -> prediction."""
-    names = {task.id: task.id for task in reading.tasks}
+    names: dict[str, str | None] = {task.id: task.id for task in reading.tasks}
     given = [name for name, _ in file.entries]
     left_out = sum(reading.skipped.values())  # rows that the reader could not use may well have predictions
     if file.is_in_order or (all(name.isdecimal() for name in given) and not names.keys() & set(given)):
-        names, are_rows = _numbered(reading, given)
-        left_out = left_out if are_rows else 0
+        names, left_out = _numbered(file, reading, path)
     told = {names.get(name) for name in given}
     missing = [task.id for task in tasks if task.id not in told]
     extra = [name for name in dict.fromkeys(given) if name not in names]
@@ -184,19 +183,36 @@ def _by_task(
     if faults:
         hint = "mend the file" if may_miss or not missing else "mend the file, or set predictions.missing to 'wrong'"
         raise ConfigurationError(f"predictions '{path}': {'; '.join(faults)}; {hint}")
-    return {names[name]: text for name, text in file.entries if name in names}
+    return {task: text for name, text in file.entries if (task := names.get(name)) is not None}
 
 
-def _numbered(reading: Reading, given: Sequence[str]) -> tuple[dict[str, str], bool]:
-    """Number -> task id, and whether numbers are those of the dataset's rows.
+def _numbered(file: PredictionFile, reading: Reading, path: Path) -> tuple[dict[str, str | None], int]:
+    """Number -> task id, None for a row that was left out; and how many further numbers may belong to such rows.
 
-    They are where every id ends with one of its own and ``given`` has them all; else they are the tasks' places.
+    Ids that end with numbers of rows say which row a number means. Other ids may end with numbers of their own (BIRD's
+    question_id). Where neither helps, numbers are places, which a row that was left out would shift.
+
+    Raises:
+        ConfigurationError: rows were left out, and nothing says which.
     """
-    ends = [re.search(r"(\d+)$", task.id) for task in reading.tasks]
-    rows = [str(int(end.group(1))) for end in ends if end]
-    are_rows = len(set(rows)) == len(reading.tasks) and set(rows) <= set(given)
-    numbers = rows if are_rows else [str(place) for place in range(len(reading.tasks))]
-    return {number: task.id for number, task in zip(numbers, reading.tasks, strict=True)}, are_rows
+    ids = [task.id for task in reading.tasks]
+    given = {name for name, _ in file.entries}
+    ends = [int(end.group(1)) for name in ids if (end := re.search(r"([0-9]+)$", name))]
+    left_out = sum(reading.skipped.values())
+    rows = len(ids) + left_out
+    if len(set(ends)) == len(ids):
+        own: dict[str, str | None] = dict(zip(map(str, ends), ids, strict=True))
+        if ends == sorted(ends) and ends[-1] < rows:
+            return {**dict.fromkeys(map(str, range(rows))), **own}, 0
+        may_be_part = not file.is_in_order and (left_out > 0 or given <= own.keys())
+        if own.keys() <= given or may_be_part:
+            return own, left_out
+    if left_out:
+        raise ConfigurationError(
+            f"predictions '{path}' gives places, but {left_out} of the dataset's {rows} rows were left out"
+            f" ({', '.join(reading.skipped)}), and the tasks' ids do not tell which; name ids such as '{ids[0]}'"
+        )
+    return {str(place): name for place, name in enumerate(ids)}, 0
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -9,25 +9,33 @@
 takes names of ``heldout.decodings`` and of presets, divided by commas. ``--predictions`` takes a file, or ``gold`` for
 the reference answers. The report is written to OUTPUT/NAME: report.md, report.html, report.json, records.jsonl,
 tasks.jsonl, pictures and the resolved config.yaml. ``--resume`` goes on with an evaluation that was interrupted, and
-starts one that does not exist yet.
+starts one that does not exist yet. One that is finished is left as it is; results that wandb has not got are sent.
 
-Exit codes: 0 done; 2 something to mend; 3 the server cannot be reached, and --resume goes on; 130 interrupted.
+Exit codes: 0 done; 2 something to mend; 3 the server cannot be reached or the disk is full, and --resume goes on; 130
+interrupted.
 """
 
 import sys
 from collections.abc import Sequence
 
+if __name__ == "__main__":
+    from eval import interruption
+
+    interruption.end_at_once()
+
 import torch
 from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
-from decoding.lockstep import leave_process_group
+from decoding.lockstep import join_process_group, leave_process_group
 from envs.configuration import exit_with, parse
 from envs.configuration_keys import one_line
 from envs.errors import ConfigurationError
-from eval.evaluation import Unfinished, read_evaluation, run
+from eval.evaluation import UNWRITABLE, Unfinished, read_evaluation, run
+from eval.interruption import INTERRUPTED
 from eval.report_tables import metrics_table
 from eval.run_config import EvalConfig, spelled_out
+from eval.whole_file import is_write_error
 
 RESUME = {"resume": "go on with the evaluation of this name; start it if there is none"}
 
@@ -39,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_grad_enabled(False)
     try:
         parsed = parse(EvalConfig, spelled_out(arguments), description=__doc__ or "", switches=RESUME)
+        join_process_group()
         directory = run(parsed, resume=parsed.flags.resume)
         if PartialState().is_main_process:
             table = metrics_table(read_evaluation(directory).measurements)
@@ -46,6 +55,12 @@ def main(arguments: Sequence[str]) -> None:
         leave_process_group()
     except ConfigurationError as error:
         exit_with(error)
+    except KeyboardInterrupt:
+        exit_with(Unfinished("interrupted", INTERRUPTED), INTERRUPTED)
+    except OSError as error:
+        if not is_write_error(error):
+            raise
+        exit_with(error, UNWRITABLE)
     except Unfinished as error:
         # Whichever process it was tells: the others are ended with it.
         print(f"structrl: {one_line(str(error))}", file=sys.stderr)
@@ -53,4 +68,5 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    interruption.raise_again()
     main(sys.argv[1:])

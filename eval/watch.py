@@ -11,40 +11,49 @@
 All other flags are those of eval/run.py. Without --config the run's own environment, data and held-out measurement are
 taken. Every checkpoint gets a report in RUN/evaluations/checkpoint-STEP; all of them draw RUN/evaluations/curve.png and
 curve.json. Where the run is tracked, metrics, costs and a table of answers go to its own wandb run, against an axis of
-their own (eval/step). It ends when the final model has been evaluated; killed, it goes on where it was. Several
-watchers share the checkpoints among them.
+their own (eval/step), unless a flag or the suite says where they go. It ends when the final model has been
+evaluated; killed, it goes on where it was. Several watchers share the checkpoints among them.
 
 Not covered: a training that dies without a final model is waited for; and training and evaluation on one GPU share its
 memory: set CUDA_VISIBLE_DEVICES for one of them.
 """
 
 import argparse
+import re
 import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    from eval import interruption
+
+    interruption.end_at_once()
 
 import torch
 from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
-from decoding.lockstep import leave_process_group
+from decoding.lockstep import join_process_group, leave_process_group
 from envs.configuration import Parsed, exit_with, parse
 from envs.configuration_keys import one_line
 from envs.errors import ConfigurationError
 from eval.curve import curve_point, write_curve
-from eval.evaluation import Unfinished, read_evaluation, run
+from eval.evaluation import UNWRITABLE, Unfinished, read_evaluation, run
 from eval.evaluation_directory import BusyError, held
+from eval.interruption import INTERRUPTED
 from eval.main_process import on_main
 from eval.run_config import EvalConfig, untracked
 from eval.tracking import join_run, logged, require_login
 from eval.watched_run import WatchedRun, watched
+from eval.whole_file import is_write_error, write_text
 
-LOGGED = "logged-to-wandb"
-"""Marks an evaluation whose results are in the run's wandb run."""
+OWN_FLAGS = r"name|model|output|predictions(?:\.\w+)?"
+"""Flags of eval/run.py that a watcher sets itself or has no use for."""
 
 
 class Watcher:
@@ -106,10 +115,12 @@ class Watcher:
 
     def _must_log(self, step: int) -> bool:
         is_tracked = self._run.tracking_mode != "disabled"
-        return is_tracked and step not in self._unlogged and not (self._run.evaluation(step).path / LOGGED).exists()
+        return is_tracked and step not in self._unlogged and not self._run.evaluation(step).logged.exists()
 
     def _evaluated(self, step: int, model: Path, parsed: Parsed[EvalConfig]) -> bool:
         """Evaluates; False where the checkpoint was deleted meanwhile."""
+        if on_main(lambda: self._run.evaluation(step).is_finished):
+            return True  # and only has to be logged
         try:
             run(untracked(parsed), resume=True, title=f"checkpoint-{step}")
         except (ConfigurationError, OSError):
@@ -150,10 +161,10 @@ class Watcher:
                 self._tracker = join_run(tracking, self._run.path, self._run.evaluations)
             self._tracker.log(logged(read_evaluation(directory), answers=tracking.answers, step=step))
         except wandb.errors.Error as error:
-            print(f"structrl: the report is written, but wandb has failed: {error}", file=sys.stderr)
+            print(f"structrl: the report is written, but wandb has failed: {one_line(str(error))}", file=sys.stderr)
             self._unlogged.add(step)  # the next watcher tries again
             return
-        (directory.path / LOGGED).write_text(f"{self._tracker.id}\n", encoding="utf-8")
+        write_text(directory.logged, f"{self._tracker.id}\n")
 
     def __enter__(self) -> "Watcher":
         return self
@@ -197,21 +208,39 @@ def main(arguments: Sequence[str]) -> None:
         except argparse.ArgumentError as error:
             raise ConfigurationError(str(error)) from error
         if "--help" in rest or "-h" in rest:
-            parse(EvalConfig, ["--help"], description=__doc__ or "")
+            print(_help(), end="")
+            return
         if flags.run is None:
             raise ConfigurationError("--run is missing: give the directory OUTPUT/NAME of a training run")
         if not flags.poll_seconds > 0:
             raise ConfigurationError(f"--poll_seconds is {flags.poll_seconds:g}; expected a number above 0")
+        join_process_group()
         watch(flags.run, rest, poll_seconds=flags.poll_seconds, once=flags.once)
         leave_process_group()
     except ConfigurationError as error:
         exit_with(error)
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        exit_with(Unfinished("interrupted", INTERRUPTED), INTERRUPTED)
+    except OSError as error:
+        if not is_write_error(error):
+            raise
+        exit_with(error, UNWRITABLE)
     except Unfinished as error:
         print(f"structrl: {one_line(str(error))}", file=sys.stderr)
         raise SystemExit(error.code) from error
 
 
+def _help() -> str:
+    """That of eval/run.py without the flags that a watcher sets itself."""
+    written = StringIO()
+    with redirect_stdout(written), suppress(SystemExit):
+        parse(EvalConfig, ["--help"], description="")
+    options = written.getvalue().partition("options:\n")[2]
+    options = re.sub(rf"(?m)^  --(?:{OWN_FLAGS})(?: .*)?\n(?:   .*\n)*", "", options)
+    options = re.sub(r"(?m)^\S.*:\n\n", "", options)  # headings of nothing
+    return f"{__doc__}\n{options.replace('(required, ', '(without --config the run has it, ')}"
+
+
 if __name__ == "__main__":
+    interruption.raise_again()
     main(sys.argv[1:])

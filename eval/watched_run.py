@@ -4,12 +4,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from decoding.model_reference import RUN_CONFIG, TRAINER_STATE, final_model, is_whole, whole_checkpoints
+from decoding.model_reference import (
+    ADAPTER_FILE,
+    RUN_CONFIG,
+    TRAINER_STATE,
+    final_model,
+    is_whole,
+    whole_checkpoints,
+)
 from envs.configuration import Parsed, parse
 from envs.errors import ConfigurationError
 from eval.evaluation_directory import EvaluationDirectory, differing_keys
@@ -17,6 +25,7 @@ from eval.run_config import EvalConfig, spelled_out
 from eval.whole_file import write_text
 
 EVALUATIONS = "evaluations"
+SECTIONS = {"environment", "data", "heldout"}
 OF_ONE_CHECKPOINT = ("name", "model")
 """Keys of an evaluation's configuration that differ from checkpoint to checkpoint."""
 
@@ -34,9 +43,9 @@ class WatchedRun:
     """Of ``eval/run.py``, without model, name and output."""
 
     def __post_init__(self) -> None:
-        if not (self.path / RUN_CONFIG).is_file():
+        if (what := _no_run(self.path)) is not None:
             raise ConfigurationError(
-                f"--run '{self.path}' is no training run (no {RUN_CONFIG}); give the directory OUTPUT/NAME of one"
+                f"--run '{self.path}' is no training run: {what}; give the directory OUTPUT/NAME of one"
             )
 
     @property
@@ -138,22 +147,65 @@ class WatchedRun:
 
 
 def watched(path: str, arguments: Sequence[str]) -> WatchedRun:
-    """The run of a directory; its own tracking is the default of its evaluations.
+    """The run of a directory; its own tracking is that of its evaluations where neither a flag nor a suite names one.
 
     Raises:
         ConfigurationError: it is no run.
     """
     plain = WatchedRun(path=Path(path).expanduser(), arguments=tuple(arguments))
-    if names_suite(arguments) or any(each.startswith("--tracking") for each in arguments):
+    if any(each.startswith("--tracking") for each in arguments) or any(map(_tracks, _suites(arguments))):
         return plain
     own = plain.tracking()
     flags = [f"--tracking.{name}={own[name]}" for name in ("wandb", "project") if name in own]
-    return WatchedRun(path=plain.path, arguments=(*flags, *arguments))
+    return WatchedRun(path=plain.path, arguments=(*arguments, *flags))
 
 
 def names_suite(arguments: Sequence[str]) -> bool:
     """A configuration file is given."""
-    return any(each == "--config" or each.startswith("--config=") for each in arguments)
+    return bool(_suites(arguments))
+
+
+def _suites(arguments: Sequence[str]) -> list[str]:
+    """The configuration files that are given."""
+    behind = [each for before, each in pairwise(arguments) if before == "--config"]
+    return [*behind, *(each.removeprefix("--config=") for each in arguments if each.startswith("--config="))]
+
+
+def _tracks(suite: str) -> bool:
+    """Whether a suite has a tracking section. What is wrong with its file is said where it is parsed."""
+    content = _yaml(Path(suite))
+    return isinstance(content, dict) and "tracking" in content
+
+
+def _no_run(path: Path) -> str | None:
+    """What a directory is that is no training run; None: it is one."""
+    if not path.is_dir():
+        return "it is a file" if path.exists() else "there is no such directory"
+    if (path / TRAINER_STATE).exists():
+        return "it is a checkpoint, or the final model, of one"
+    if (path / "config.json").exists() or (path / ADAPTER_FILE).exists():
+        return "it is a model"
+    if not (path / RUN_CONFIG).is_file():
+        return f"it has no {RUN_CONFIG}"
+    content = _yaml(path / RUN_CONFIG)
+    if not isinstance(content, dict):
+        return f"its {RUN_CONFIG} holds no configuration"
+    if isinstance(content.get("model"), dict) and SECTIONS <= content.keys():
+        return None
+    if "heldout" in content and not isinstance(content.get("model"), dict):
+        subject = content.get("model") or (content.get("predictions") or {}).get("path") or "something else"
+        return f"it is an evaluation of '{subject}'"
+    return (
+        f"its {RUN_CONFIG} is that of something else (it lacks {', '.join(sorted({'model', *SECTIONS} - {*content}))})"
+    )
+
+
+def _yaml(path: Path) -> Any | None:
+    """What a file holds; None where it cannot be read as YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
 
 
 def _without(configuration: dict[str, Any]) -> dict[str, Any]:

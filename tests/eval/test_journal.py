@@ -1,5 +1,6 @@
 """The journal: whatever byte a process is killed at, what was finished before is there, once."""
 
+import errno
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,10 +17,11 @@ from envs.errors import ConfigurationError
 from envs.math.environment import MathEnvironment
 from envs.task import Task
 from eval.config import DecodingConfig, HeldoutConfig
-from eval.journal import Journal, count_lines, cut_torn_lines
+from eval.journal import Journal, cut_torn_lines, finished_pairs
 from eval.measurement import Evaluation, evaluate_answers
 from eval.record_lines import line_of, record_from_json
 from eval.records import Finished
+from eval.whole_file import WriteError
 
 LINES = [finished("task-1", "a"), finished("task-2", "\ud800 \n\r\u2028\x85 ü"), finished("task-1", "b", "greedy")]
 
@@ -55,7 +57,8 @@ def test_the_lines_of_all_processes_are_one_journal_whatever_their_number_was(tm
         assert [one.task for one in journal.read()] == ["task-0", "task-1", "task-2"]
         journal.write(finished("task-2", "again"))
         journal.write(finished("task-3"))
-        assert journal.count_lines() == count_lines(tmp_path) == 5
+        assert journal.count_lines() == 5
+        assert finished_pairs(tmp_path) == {("free", f"task-{number}") for number in range(4)}
         assert sorted(one.task for one in journal.read()) == ["task-0", "task-1", "task-2", "task-3"]
 
 
@@ -73,6 +76,31 @@ def test_a_journal_of_another_version_is_an_error_that_says_so(tmp_path: Path) -
     (tmp_path / "0-of-1.jsonl").write_text(json.dumps(line) + "\n")
     with Journal(tmp_path) as journal, pytest.raises(ConfigurationError, match="another version.*colour"):
         journal.read()
+
+
+def test_a_line_that_cannot_be_written_says_where_and_costs_no_other(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.write(finished("task-1"))
+        file = journal._file
+
+        class Full:
+            """A file on a disk with room for ten more bytes."""
+
+            room = 10
+
+            def write(self, line: memoryview) -> int:
+                if not self.room:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                written, self.room = file.write(line[: self.room]), 0
+                return written
+
+            def close(self) -> None:
+                file.close()
+
+        journal._file = Full()  # type: ignore[assignment]
+        with pytest.raises(WriteError, match="cannot write '.*/0-of-1.jsonl': No space left on device"):
+            journal.write(finished("task-2"))
+    assert finished_pairs(tmp_path) == {("free", "task-1")}
 
 
 class Killed(Exception):
@@ -111,7 +139,7 @@ def test_wherever_it_is_interrupted_every_task_is_answered_once_and_costs_add_up
                 evaluated(journal, most)
         with Journal(Path(folder)) as journal:
             assert evaluated(journal, 99) == straight
-            assert count_lines(Path(folder)) == 12
+            assert journal.count_lines() == len(finished_pairs(Path(folder))) == 12
     assert len(asked) == len(set(asked)) == 12
     assert straight.measurements["free"].ledger.generated_tokens == 21
 

@@ -50,6 +50,9 @@ LAYOUTS = {
     "id and answer, blank lines": "\n"
     + lines([{"id": n, "answer": q} for n, q in zip(IDS, QUERIES, strict=True)])
     + "\n",
+    "question_id and sql": lines([{"question_id": n, "sql": q} for n, q in enumerate(QUERIES)]),
+    "list of objects": json.dumps([{"doc_id": n, "response": q} for n, q in zip(IDS, QUERIES, strict=True)], indent=1),
+    "list of texts": json.dumps(QUERIES),
     "one object": json.dumps(dict(zip(IDS, QUERIES, strict=True)), indent=1),
     "BIRD's": json.dumps({str(n): f"{query}\t----- bird -----\tconcert" for n, query in enumerate(QUERIES)}),
     "Spider's": "".join(f"{query}\tconcert\n" for query in QUERIES),
@@ -115,16 +118,56 @@ def test_missing_predictions_may_count_as_wrong_but_extra_ones_never(tmp_path: P
         texts(path, Reading(tasks=tasks()), missing="wrong")
 
 
-def test_lines_are_counted_by_the_datasets_rows_where_ids_tell_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("absent", range(4))
+@pytest.mark.parametrize("missing", range(4))
+@pytest.mark.parametrize("is_json", [False, True])
+def test_numbers_are_those_of_rows_whatever_the_reader_left_out(
+    absent: int, missing: int, is_json: bool, tmp_path: Path
+) -> None:
+    # As Spider is read when the database of one row is not there; one row, or the end of the lines, is not predicted.
+    kept = [task for number, task in enumerate(tasks()) if number != absent]
+    reading = Reading(tasks=kept, skipped=Counter({"no database": 1}))
+    there = [n for n in range(4) if n != missing] if is_json else list(range(missing))
+    path = tmp_path / "predictions"
+    blank = "\n" * (4 - missing)
+    path.write_text(
+        json.dumps({str(n): f"q{n}" for n in there}) if is_json else "".join(f"q{n}\n" for n in there) + blank
+    )
+    if not there:
+        with pytest.raises(ConfigurationError, match="is empty"):
+            texts(path, reading)
+        return
+    told = {task.id: f"q{task.id[-1]}" if int(task.id[-1]) in there else "" for task in kept}
+    assert texts(path, reading, missing="wrong") == told
+    if unpredicted := [name for name, text in told.items() if not text]:
+        with pytest.raises(ConfigurationError, match=f"{len(unpredicted)} of 3 tasks have no prediction"):
+            texts(path, reading)
+    else:
+        assert texts(path, reading) == told
+
+
+def test_more_lines_than_rows_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "predictions.txt"
-    path.write_text("a\nb\nc\nd\n")
-    kept = [task for task in tasks() if task.id != "spider-dev-1"]
-    skipped = Counter({"gold fails": 1})
-    assert texts(path, Reading(tasks=kept, skipped=skipped)) == {IDS[0]: "a", IDS[2]: "c", IDS[3]: "d"}
-    # Without numbers in the ids nobody knows which row was left out.
-    unnumbered = [Task(id=name) for name in "pqr"]
-    with pytest.raises(ConfigurationError, match="1 predictions belong to no task"):
-        texts(path, Reading(tasks=unnumbered, skipped=skipped))
+    path.write_text("a\nb\nc\nd\ne\n")
+    with pytest.raises(ConfigurationError, match="1 predictions belong to no task \\('4'\\)"):
+        texts(path, Reading(tasks=tasks()[1:], skipped=Counter({"no database": 1})))
+
+
+def test_places_are_refused_where_nothing_tells_which_rows_were_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.txt"
+    skipped = Counter({"no database": 1})
+    for count in (3, 4):
+        path.write_text("a\n" * count)
+        for names in (["p", "q", "r"], ["bird-1471", "bird-20", "bird-999"]):
+            with pytest.raises(ConfigurationError, match=f"1 of the dataset's 4 rows were left out.*'{names[0]}'"):
+                texts(path, Reading(tasks=[Task(id=name) for name in names], skipped=skipped))
+    # Numbers of the ids' own, such as BIRD's question_id, may be given.
+    mini = Reading(tasks=[Task(id=name) for name in ["bird-1471", "bird-20"]], skipped=skipped)
+    path.write_text('{"20": "a", "1471": "b", "7": "c"}')
+    assert texts(path, mini) == {"bird-20": "a", "bird-1471": "b"}
+    path.write_text('{"0": "a", "1": "b", "2": "c"}')
+    with pytest.raises(ConfigurationError, match="2 of 2 tasks have no prediction"):
+        texts(path, mini)
 
 
 def test_predictions_for_tasks_that_are_not_drawn_are_no_mistake(tmp_path: Path) -> None:
@@ -136,7 +179,18 @@ def test_predictions_for_tasks_that_are_not_drawn_are_no_mistake(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("text", "names"), [("", "is empty"), ('{"id": "a", "text": "b"}\nSELECT 1\n', "line 2: expected a JSON object")]
+    ("text", "names"),
+    [
+        ("", "is empty"),
+        ('{"id": "a", "text": "b"}\nSELECT 1\n', "line 2: expected an object with an id"),
+        # Keys that nobody knows are not taken for texts.
+        ('{"id": "a", "guess": "b"}\n{"id": "b", "guess": "c"}\n', "line 1: .*question_id.*response"),
+        ('{"a": 1}\n\n{"a": 2}\n', r'line 1: .*is written \{"id": ..., "prediction": \{...\}\}'),
+        ('[{"id": "a", "text": "b"}, {"id": "b"}]', "entry 2: expected an object"),
+        ("[1, 2]", "neither objects nor texts"),
+        ("[]", "neither objects nor texts"),
+        ('{"id": "a", "query": "b", "answer": "c"}\n', "'answer' and 'query' may each be the prediction"),
+    ],
 )
 def test_a_file_that_is_none_is_refused(text: str, names: str, tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"

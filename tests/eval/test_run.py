@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from eval import evaluation, run
+
 ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = """
@@ -167,6 +169,28 @@ def test_the_script_itself_ends_with_code_2_and_one_line(folder: Path, tiny_mode
     assert result.stderr.count("\n") == 1 and "did you mean 'tasks'?" in result.stderr
 
 
+@pytest.mark.parametrize("script", ["run", "watch"])
+def test_an_interruption_during_the_imports_is_one_line(script: str, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    result = subprocess.run(
+        [sys.executable, f"eval/{script}.py"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "structrl: interrupted\n")
+
+
+def test_an_interruption_before_the_decoding_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "load_tasks", interrupted)
+    with pytest.raises(SystemExit) as exit_:
+        run.main(arguments(folder, "model", "--name", "interrupted"))
+    assert (exit_.value.code, capsys.readouterr().err) == (130, "structrl: interrupted\n")
+
+
 def test_an_evaluation_writes_its_whole_report(tmp_path: Path, folder: Path, tiny_model: Path) -> None:
     result = python("eval/run.py", *arguments(folder, tiny_model, "--output", str(tmp_path / "new" / "runs")))
     assert result.returncode == 0, result.stderr
@@ -175,7 +199,7 @@ def test_an_evaluation_writes_its_whole_report(tmp_path: Path, folder: Path, tin
     assert [path.name for path in report.parent.iterdir()] == ["tiny"]
     written = {path.name for path in report.iterdir()}
     pictures = {name for name in written if name.endswith(".png")}
-    texts = {"report.md", "report.json", "report.html", "records.jsonl", "tasks.jsonl", "config.yaml"}
+    texts = {"report.md", "report.json", "report.html", "records.jsonl", "tasks.jsonl", "config.yaml", "source.json"}
     assert written == texts | pictures and "metrics.png" in pictures
     assert f"report: {report / 'report.md'}" in result.stdout
     records = [json.loads(line) for line in (report / "records.jsonl").read_text().splitlines()]

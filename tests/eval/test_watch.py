@@ -9,7 +9,6 @@ import pytest
 import yaml
 from wandb_file import wandb_history, wandb_records
 
-from envs.errors import ConfigurationError
 from eval import watch
 from eval.curve import write_curve
 from eval.evaluation_directory import held
@@ -151,7 +150,7 @@ def test_a_suite_of_its_own_takes_the_place_of_the_runs(tmp_path: Path) -> None:
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite))
     config = watched(str(run), ["--config", str(tmp_path / "suite.yaml")]).parsed(7, run / "model").config
     assert (config.name, config.model, config.dtype) == ("checkpoint-7", str(run / "model"), "bfloat16")
-    assert config.output == str(run / "evaluations") and config.tracking.wandb == "disabled"
+    assert config.output == str(run / "evaluations")
     own = watched(str(run), ["--heldout.tasks", "1"]).parsed(7, run / "model").config
     assert own.tracking.wandb == "offline" and own.tracking.project == "tests" and own.heldout.tasks == 1
 
@@ -176,6 +175,58 @@ def test_a_curve_of_metrics_that_were_never_judged_is_drawn(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.json", "curve.png"]
 
 
-def test_a_directory_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no training run"):
-        watched(str(tmp_path), [])
+@pytest.mark.parametrize(
+    ("tracking", "flags", "expected"),
+    [
+        (None, [], ("offline", "tests")),
+        ({"wandb": "disabled"}, [], ("disabled", "structrl")),
+        (None, ["--tracking.project", "other"], ("disabled", "other")),
+    ],
+)
+def test_results_of_a_suite_go_to_the_runs_own_wandb_run_unless_it_says_otherwise(
+    tracking: Any, flags: list[str], expected: tuple[str, str], tmp_path: Path
+) -> None:
+    run = empty_run(tmp_path / "run")
+    suite = {name: RUN[name] for name in ("name", "environment", "data", "heldout")}
+    (tmp_path / "suite.yaml").write_text(yaml.safe_dump(suite | ({"tracking": tracking} if tracking else {})))
+    for named in (["--config", str(tmp_path / "suite.yaml")], [f"--config={tmp_path / 'suite.yaml'}"]):
+        config = watched(str(run), [*named, *flags]).parsed(7, run / "model").config.tracking
+        assert (config.wandb, config.project) == expected
+
+
+EVALUATED = {name: RUN[name] for name in ("name", "environment", "data", "heldout")}
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        ({}, "it has no config.yaml"),
+        ({"config.yaml": yaml.safe_dump({**EVALUATED, "model": "runs/sql"})}, "it is an evaluation of 'runs/sql'"),
+        (
+            {"config.yaml": yaml.safe_dump({**EVALUATED, "model": None, "predictions": {"path": "gold"}})},
+            "it is an evaluation of 'gold'",
+        ),
+        ({"config.yaml": "a: 1"}, "its config.yaml is that of something else (it lacks data, environment, heldout"),
+        ({"config.yaml": "a: ["}, "its config.yaml holds no configuration"),
+        ({"config.json": "{}"}, "it is a model"),
+        ({"config.json": "{}", "trainer_state.json": "{}"}, "it is a checkpoint"),
+    ],
+)
+def test_a_directory_that_is_no_run_is_named_for_what_it_is(
+    files: dict[str, str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(SystemExit) as exit_:
+        watch.main(["--run", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert exit_.value.code == 2 and error.count("\n") == 1
+    assert f"no training run: {what}" in error and "give the directory OUTPUT/NAME of one" in error
+
+
+def test_help_shows_what_can_be_set_and_nothing_that_a_watcher_sets_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    watch.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"  --{name} " in text for name in ("poll_seconds", "decoder", "heldout.tasks", "tracking.wandb"))
+    assert "(required" not in text and not any(f"  --{name} " in text for name in ("name", "model", "output"))
+    assert "--predictions" not in text
