@@ -35,8 +35,9 @@ quickstart: export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.
 quickstart: $(VENV)/.installed
 	$(BIN)/accelerate launch --config_file configs/accelerate/cpu.yaml train/grpo.py --config configs/quickstart.yaml $(ARGS)
 
+# A file's tests stay in one process: they share what is slow to make.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
