@@ -46,6 +46,9 @@ class Outcome:
     """One side, once."""
 
     seconds: float
+    """By the clock, judging left out."""
+    cpu_seconds: float
+    """Of this process, all threads together; what other programs do at the same time changes it little."""
     values: tuple[float | None, ...]
     """The metric of each task; None: unjudged."""
     ledger: Ledger
@@ -103,6 +106,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
         "hardware": measured_model.hardware(options.device),
     }
     for name, ones in outcomes.items():
+        figures[f"{name}_cpu_s"] = round(statistics.median(one.cpu_seconds for one in ones), 2)
         total = sum((one.ledger for one in ones), Ledger())
         for field in ("generated_tokens", "prefilled_tokens", "observations", "expansions"):
             figures[f"{name}_{field}"] = getattr(total, field)
@@ -116,13 +120,18 @@ def _decode(
     decoder = decoding.decoder(bench.engine, bench.tokenizer, bench.environment, bench.heldout)
     metric = component(bench.environment, bench.heldout.metrics[0])
     values: list[float | None] = [None] * len(tasks)
-    started, judging, ledger = time.perf_counter(), 0.0, Ledger()
+    started, worked, judging, ledger = time.perf_counter(), time.process_time(), 0.0, Ledger()
     for finish in decoder.stream(tasks, n=[1] * len(tasks), seed=seed, most_rows=options.rows):
         judging += finish.cost.judge_seconds
         ledger += finish.cost
         verdict = finish.group.rollouts[0].verdict
         values[finish.place] = None if verdict.unjudged is not None else metric.measure(verdict)
-    return Outcome(seconds=time.perf_counter() - started - judging, values=tuple(values), ledger=ledger)
+    return Outcome(
+        seconds=time.perf_counter() - started - judging,
+        cpu_seconds=time.process_time() - worked,
+        values=tuple(values),
+        ledger=ledger,
+    )
 
 
 def _by_task(bench: Bench, outcomes: Sequence[Outcome]) -> dict[str, list[float | None]]:
