@@ -28,14 +28,11 @@ from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
 from decoding.lockstep import join_process_group, leave_process_group
-from envs.configuration import exit_with, parse
-from envs.configuration_keys import one_line
-from envs.errors import ConfigurationError
-from eval.evaluation import UNWRITABLE, Unfinished, read_evaluation, run
-from eval.interruption import INTERRUPTED
+from envs.configuration import parse
+from eval.evaluation import read_evaluation, run
+from eval.exits import exits_in_one_line
 from eval.report_tables import metrics_table
 from eval.run_config import EvalConfig, spelled_out
-from eval.whole_file import is_write_error
 
 RESUME = {"resume": "go on with the evaluation of this name; start it if there is none"}
 
@@ -45,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     torch.set_grad_enabled(False)
-    try:
+    with exits_in_one_line():
         parsed = parse(EvalConfig, spelled_out(arguments), description=__doc__ or "", switches=RESUME)
         join_process_group()
         directory = run(parsed, resume=parsed.flags.resume)
@@ -53,18 +50,6 @@ def main(arguments: Sequence[str]) -> None:
             table = metrics_table(read_evaluation(directory).measurements)
             print(f"\n{table}\n\nreport: {directory.path / 'report.md'}")
         leave_process_group()
-    except ConfigurationError as error:
-        exit_with(error)
-    except KeyboardInterrupt:
-        exit_with(Unfinished("interrupted", INTERRUPTED), INTERRUPTED)
-    except OSError as error:
-        if not is_write_error(error):
-            raise
-        exit_with(error, UNWRITABLE)
-    except Unfinished as error:
-        # Whichever process it was tells: the others are ended with it.
-        print(f"structrl: {one_line(str(error))}", file=sys.stderr)
-        raise SystemExit(error.code) from error
 
 
 if __name__ == "__main__":

@@ -39,18 +39,18 @@ from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
 from decoding.lockstep import join_process_group, leave_process_group
-from envs.configuration import Parsed, exit_with, parse
+from envs.configuration import Parsed, parse
 from envs.configuration_keys import one_line
 from envs.errors import ConfigurationError
 from eval.curve import curve_point, write_curve
-from eval.evaluation import UNWRITABLE, Unfinished, read_evaluation, run
+from eval.evaluation import read_evaluation, run
 from eval.evaluation_directory import BusyError, held
-from eval.interruption import INTERRUPTED
+from eval.exits import exits_in_one_line
 from eval.main_process import on_main
 from eval.run_config import EvalConfig, untracked
 from eval.tracking import join_run, logged, require_login
 from eval.watched_run import WatchedRun, watched
-from eval.whole_file import is_write_error, write_text
+from eval.whole_file import write_text
 
 OWN_FLAGS = r"name|model|output|predictions(?:\.\w+)?"
 """Flags of eval/run.py that a watcher sets itself or has no use for."""
@@ -202,7 +202,7 @@ def main(arguments: Sequence[str]) -> None:
     own.add_argument("--run")
     own.add_argument("--poll_seconds", type=float, default=30.0)
     own.add_argument("--once", action="store_true")
-    try:
+    with exits_in_one_line():
         try:
             flags, rest = own.parse_known_args(list(arguments))
         except argparse.ArgumentError as error:
@@ -217,17 +217,6 @@ def main(arguments: Sequence[str]) -> None:
         join_process_group()
         watch(flags.run, rest, poll_seconds=flags.poll_seconds, once=flags.once)
         leave_process_group()
-    except ConfigurationError as error:
-        exit_with(error)
-    except KeyboardInterrupt:
-        exit_with(Unfinished("interrupted", INTERRUPTED), INTERRUPTED)
-    except OSError as error:
-        if not is_write_error(error):
-            raise
-        exit_with(error, UNWRITABLE)
-    except Unfinished as error:
-        print(f"structrl: {one_line(str(error))}", file=sys.stderr)
-        raise SystemExit(error.code) from error
 
 
 def _help() -> str:
