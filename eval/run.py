@@ -41,8 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     """Parses the command line and runs; a mistake that the user can mend ends in one line and exit code 2."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    torch.set_grad_enabled(False)
-    with exits_in_one_line():
+    with torch.no_grad(), exits_in_one_line():
         parsed = parse(EvalConfig, spelled_out(arguments), description=__doc__ or "", switches=RESUME)
         join_process_group()
         directory = run(parsed, resume=parsed.flags.resume)

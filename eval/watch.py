@@ -197,12 +197,11 @@ def main(arguments: Sequence[str]) -> None:
     """Parses the command line and watches; a mistake that the user can mend ends in one line and exit code 2."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    torch.set_grad_enabled(False)
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     own.add_argument("--run")
     own.add_argument("--poll_seconds", type=float, default=30.0)
     own.add_argument("--once", action="store_true")
-    with exits_in_one_line():
+    with torch.no_grad(), exits_in_one_line():
         try:
             flags, rest = own.parse_known_args(list(arguments))
         except argparse.ArgumentError as error:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
@@ -167,15 +168,18 @@ def test_two_processes_go_on_where_one_was_killed(killed: tuple[Path, dict[str, 
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:8]) + lines[8][:100])
     # accelerate's own launcher starts a single process on a CPU, whatever it is told.
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     command = [*launch, "eval/run.py", *arguments(home, tiny_model, "two", "--resume")]
     seen: set[str] = set()
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines_of_stderr = []
+        timer = threading.Timer(200, process.kill)
+        timer.start()
         for line in process.stderr:
             lines_of_stderr.append(line)
             seen |= {path.name for path in (two / "journal").glob("*")}
+        timer.cancel()
     said = "".join(lines_of_stderr)
     assert process.returncode == 0, said[-3000:]
     assert {"0-of-1.jsonl", "0-of-2.jsonl", "1-of-2.jsonl"} <= seen
