@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from decoding.attention_masks import unsupported_attention
 from decoding.cached_session import CachedSession
 from decoding.dynamic_cache import DynamicCacheSampler
-from decoding.engine import Generation, Request
+from decoding.engine import Engine, Generation, Request
 from decoding.forward import SampledModel
 from decoding.lockstep import Lockstep
 from decoding.replay_session import ReplaySession
@@ -109,6 +109,13 @@ def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froze
     configured = model.generation_config.eos_token_id if model.generation_config else None
     extra = configured if isinstance(configured, list) else [configured]
     return frozenset(token for token in (tokenizer.eos_token_id, *extra) if token is not None)
+
+
+def engine_end_ids(engine: Engine, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """``end_ids`` of the model behind an engine, as far as it is known here: else the tokenizer's alone."""
+    if isinstance(engine, TransformersEngine):
+        return end_ids(engine.model, tokenizer)
+    return frozenset({tokenizer.eos_token_id})
 
 
 def _require_cache(model: PreTrainedModel) -> None:

@@ -1,6 +1,5 @@
 """The curve of a run: each metric of each decoding against the step of the checkpoint it was measured at."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,21 +12,18 @@ matplotlib.use("Agg")  # where checkpoints are evaluated there is no screen
 from matplotlib import pyplot  # noqa: E402
 
 from eval.intervals import Estimate  # noqa: E402
-from eval.measurement import Evaluation  # noqa: E402
+from eval.measurement import Measurement  # noqa: E402
 from eval.whole_file import write_json  # noqa: E402
 
-Curve = dict[str, dict[str, dict[str, Any]]]
-"""Decoding -> step -> the fields of the headline's and the other metrics' estimates, and the cost."""
 
-
-def curve_point(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+def curve_point(measurements: Mapping[str, Measurement]) -> dict[str, dict[str, Any]]:
     """What the curve holds of one checkpoint: decoding -> metrics and cost."""
     return {
         decoding: {
             "metrics": {name: asdict(each) if each else None for name, each in measurement.metrics.items()},
             "cost": asdict(measurement.ledger),
         }
-        for decoding, measurement in evaluation.measurements.items()
+        for decoding, measurement in measurements.items()
     }
 
 
@@ -65,10 +61,3 @@ def write_curve(folder: Path, points: Mapping[int, Mapping[str, Mapping[str, Any
     figure.savefig(building, dpi=120)
     building.replace(folder / "curve.png")
     pyplot.close(figure)
-
-
-def read_curve(folder: Path) -> dict[int, dict[str, Any]]:
-    """The points of curve.json; none where there is no such file."""
-    path = folder / "curve.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {int(step): point for step, point in content.items()}

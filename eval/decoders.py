@@ -10,7 +10,6 @@ from decoding.search.diverse_beam import BeamGroups
 from decoding.search.registry import SearchConfig
 from eval.config import DecodingConfig
 
-AGREES_AND_PROBABLE = {"name": "combined", "how": "product", "scorers": ["agreement", "probability"]}
 VALID_AND_PROBABLE = {"name": "combined", "how": "product", "scorers": ["validity", "probability"]}
 
 

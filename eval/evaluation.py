@@ -27,14 +27,15 @@ from eval.main_process import on_main
 from eval.measurement import (
     AnswerSource,
     Evaluation,
+    Measurement,
     decoded_answers,
     draw_tasks,
     evaluate_answers,
-    evaluation_from_json,
+    measurements_from_json,
     metrics_of,
 )
 from eval.predictions import GOLD, ReadOnce, predicted_texts, prediction_source
-from eval.record_lines import card_of, line_of
+from eval.record_lines import card_of, line_of, record_from_json
 from eval.records import TaskCard
 from eval.report import write_evaluation
 from eval.run_config import EvalConfig
@@ -157,12 +158,15 @@ def _finish(job: _Job) -> None:
 
 
 def read_evaluation(directory: EvaluationDirectory) -> Evaluation:
-    """What a finished evaluation has measured."""
+    """What a finished evaluation has measured, and every answer."""
     lines = (directory.path / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    summary = json.loads(directory.report.read_text(encoding="utf-8"))
-    return evaluation_from_json(
-        {"measurements": summary["measurements"], "records": [json.loads(line) for line in lines]}
-    )
+    records = tuple(record_from_json(json.loads(line)) for line in lines)
+    return Evaluation(measurements=read_measurements(directory), records=records)
+
+
+def read_measurements(directory: EvaluationDirectory) -> dict[str, Measurement]:
+    """What a finished evaluation has measured, without its answers, which are many."""
+    return measurements_from_json(json.loads(directory.report.read_text(encoding="utf-8"))["measurements"])
 
 
 def _subject(
@@ -243,9 +247,12 @@ def _track(parsed: Parsed[EvalConfig], directory: EvaluationDirectory) -> None:
     import wandb
 
     config = parsed.config
+    tracking = config.tracking
+    assert tracking.wandb != "disabled"
+    options = {"name": config.name, "resolved": parsed.resolved, "job_type": "evaluation"}
     try:
-        with open_run(config.tracking, directory.path, name=config.name, resolved=parsed.resolved) as tracker:
-            tracker.log(logged(read_evaluation(directory), answers=config.tracking.answers))
+        with open_run(tracking.wandb, tracking.project, directory.path, **options) as tracker:
+            tracker.log(logged(read_evaluation(directory), answers=tracking.answers))
             sent_to = tracker.id
         write_text(directory.logged, f"{sent_to}\n")
     except KeyboardInterrupt as error:

@@ -298,11 +298,17 @@ def _task_means(records: Sequence[Record], metric: str) -> Iterator[float]:
 
 def evaluation_from_json(content: dict[str, Any]) -> Evaluation:
     """The evaluation that ``dataclasses.asdict`` turned into plain values."""
+    records = tuple(map(record_from_json, content["records"]))
+    return Evaluation(measurements=measurements_from_json(content["measurements"]), records=records)
+
+
+def measurements_from_json(content: dict[str, Any]) -> dict[str, Measurement]:
+    """Decoding -> the measurement that ``dataclasses.asdict`` turned into plain values."""
 
     def estimates(values: dict[str, Any]) -> dict[str, Estimate | None]:
         return {name: Estimate(**value) if value else None for name, value in values.items()}
 
-    measurements = {
+    return {
         name: Measurement(
             **{
                 **fields,
@@ -314,6 +320,5 @@ def evaluation_from_json(content: dict[str, Any]) -> Evaluation:
                 "ledger": Ledger(**fields["ledger"]),
             }
         )
-        for name, fields in content["measurements"].items()
+        for name, fields in content.items()
     }
-    return Evaluation(measurements=measurements, records=tuple(map(record_from_json, content["records"])))

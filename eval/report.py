@@ -84,12 +84,23 @@ def write_evaluation(
     """
     comparisons = compare_decodings(evaluation)
     passes = passes_of(evaluation)
-    tables = _tables(evaluation, comparisons, passes)
+    coverages = coverages_of(evaluation)
+    tables = _tables(evaluation, comparisons, passes, coverages)
     write_records(directory / "records.jsonl", evaluation.records)
     with (directory / "tasks.jsonl").open("w", encoding="utf-8") as lines:
         lines.writelines(map(line_of, cards))
     (directory / "config.yaml").write_text(resolved, encoding="utf-8")
-    summary = _summary(evaluation, comparisons, passes, title=title, model=model, resolved=resolved, skipped=skipped)
+    summary = _summary(
+        evaluation,
+        comparisons,
+        passes,
+        coverages,
+        tables["timing"],
+        title=title,
+        model=model,
+        resolved=resolved,
+        skipped=skipped,
+    )
     (directory / "report.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     plots = save_plots(directory, evaluation.measurements)
     text = _markdown(evaluation, tables, plots, title=title, model=model, resolved=resolved, skipped=skipped)
@@ -139,7 +150,9 @@ def task_counts(records: Sequence[Record]) -> dict[str, int]:
     return {decoding: len(ids) for decoding, ids in tasks.items()}
 
 
-def _tables(evaluation: Evaluation, comparisons: Comparisons, passes: Mapping[str, PassAtK]) -> dict[str, Table]:
+def _tables(
+    evaluation: Evaluation, comparisons: Comparisons, passes: Mapping[str, PassAtK], coverages: Coverages
+) -> dict[str, Table]:
     """Section -> its table."""
     measurements, records = evaluation.measurements, evaluation.records
     first = next(iter(measurements))
@@ -151,7 +164,7 @@ def _tables(evaluation: Evaluation, comparisons: Comparisons, passes: Mapping[st
         ),
         "errors": error_table(measurements),
         "cost": cost_table(measurements, task_counts(records)),
-        "coverage": coverage_table(coverages_of(evaluation)),
+        "coverage": coverage_table(coverages),
         "timing": timing_table(records),
         "notes": note_table(records),
     }
@@ -173,6 +186,8 @@ def _summary(
     evaluation: Evaluation,
     comparisons: Comparisons,
     passes: Mapping[str, PassAtK],
+    coverages: Coverages,
+    timing: Table,
     *,
     title: str,
     model: str,
@@ -182,7 +197,6 @@ def _summary(
     paired: dict[str, dict[str, Any]] = {}
     for (decoding, metric), found in comparisons.items():
         paired.setdefault(decoding, {})[metric] = asdict(found) if found else None
-    timing = timing_table(evaluation.records)
     return {
         "title": title,
         "model": model,
@@ -195,7 +209,7 @@ def _summary(
         },
         "comparisons": paired,
         "timing": [dict(zip(timing.header, row, strict=True)) for row in timing.rows],
-        "coverage": {name: asdict(coverage) for name, coverage in coverages_of(evaluation).items()},
+        "coverage": {name: asdict(coverage) for name, coverage in coverages.items()},
         "skipped": dict(skipped),
         "configuration": resolved,
     }

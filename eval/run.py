@@ -29,7 +29,7 @@ from transformers.utils import logging as transformers_logging
 
 from decoding.lockstep import join_process_group, leave_process_group
 from envs.configuration import parse
-from eval.evaluation import read_evaluation, run
+from eval.evaluation import read_measurements, run
 from eval.exits import exits_in_one_line
 from eval.report_tables import metrics_table
 from eval.run_config import EvalConfig, spelled_out
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
         join_process_group()
         directory = run(parsed, resume=parsed.flags.resume)
         if PartialState().is_main_process:
-            table = metrics_table(read_evaluation(directory).measurements)
+            table = metrics_table(read_measurements(directory))
             print(f"\n{table}\n\nreport: {directory.path / 'report.md'}")
         leave_process_group()
 

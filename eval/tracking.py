@@ -63,26 +63,36 @@ def run_id(directory: Path) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
-def open_run(config: TrackingConfig, directory: Path, *, name: str, resolved: str) -> Any:
-    """A wandb run of an evaluation's own.
+def open_run(
+    mode: Literal["offline", "online"],
+    project: str,
+    directory: Path,
+    *,
+    name: str,
+    resolved: str,
+    job_type: str | None = None,
+) -> Any:
+    """Opens a wandb run, or continues the one whose id is kept in its directory. In the main process only.
 
     Args:
-        config: where it goes; not ``disabled``.
+        mode: where it goes.
+        project: of wandb.
         directory: where its files and its id are kept.
         name: of the run.
         resolved: the configuration as YAML.
+        job_type: what wandb groups runs by.
     """
     import wandb
 
     os.environ.setdefault("WANDB_SILENT", "true")
     return wandb.init(
-        project=config.project,
+        project=project,
         name=name,
         id=run_id(directory),
-        resume="allow" if config.wandb == "online" else None,
-        mode=config.wandb,
+        resume="allow" if mode == "online" else None,
+        mode=mode,
         dir=str(directory),
-        job_type="evaluation",
+        job_type=job_type,
         config=yaml.safe_load(resolved),
         settings=wandb.Settings(silent=True),
     )

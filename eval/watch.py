@@ -43,7 +43,7 @@ from envs.configuration import Parsed, parse
 from envs.configuration_keys import one_line
 from envs.errors import ConfigurationError
 from eval.curve import curve_point, write_curve
-from eval.evaluation import read_evaluation, run
+from eval.evaluation import read_evaluation, read_measurements, run
 from eval.evaluation_directory import BusyError, held
 from eval.exits import exits_in_one_line
 from eval.main_process import on_main
@@ -142,10 +142,9 @@ class Watcher:
 
     def _write_down(self, step: int, parsed: Parsed[EvalConfig]) -> None:
         """The curve, the wandb run, and a line for who looks on."""
-        evaluation = read_evaluation(self._run.evaluation(step))
-        points = {known: curve_point(read_evaluation(directory)) for known, directory in self._run.finished().items()}
-        write_curve(self._run.evaluations, points)
-        for decoding, measurement in evaluation.measurements.items():
+        measured = {known: read_measurements(directory) for known, directory in self._run.finished().items()}
+        write_curve(self._run.evaluations, {known: curve_point(each) for known, each in measured.items()})
+        for decoding, measurement in measured[step].items():
             values = ", ".join(f"{name} {each.mean:.3f}" for name, each in measurement.metrics.items() if each)
             print(f"checkpoint-{step} {decoding}: {values}")
         if self._must_log(step):

@@ -3,13 +3,10 @@
 Curves are sent by transformers' own callback, which finds the run opened here. Not covered: other trackers.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from eval.tracking import run_id
+from eval.tracking import open_run
 from train.config import RunConfig
 
 
@@ -21,16 +18,5 @@ def open_tracking(config: RunConfig, directory: Path, resolved: str) -> Any | No
     """
     if config.tracking.wandb == "disabled":
         return None
-    import wandb
-
-    os.environ.setdefault("WANDB_SILENT", "true")
-    return wandb.init(
-        project=config.tracking.project,
-        name=config.name,
-        id=run_id(directory),
-        resume="allow" if config.tracking.wandb == "online" else None,
-        mode=config.tracking.wandb,
-        dir=str(directory),
-        config=yaml.safe_load(resolved),
-        settings=wandb.Settings(silent=True),
-    )
+    mode, project = config.tracking.wandb, config.tracking.project
+    return open_run(mode, project, directory, name=config.name, resolved=resolved)

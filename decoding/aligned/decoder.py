@@ -22,7 +22,7 @@ from decoding.engine import Engine, Generation, Request
 from decoding.episode import Episode
 from decoding.rollout import Ledger
 from decoding.seeds import task_seeds
-from decoding.transformers_engine import TransformersEngine, end_ids
+from decoding.transformers_engine import engine_end_ids
 from envs.environment import Environment
 from envs.errors import ConfigurationError
 from envs.task import Task
@@ -137,9 +137,6 @@ class AlignedDecoder:
         return episode
 
     def _sample(self, requests: Sequence[Request], tasks: Sequence[Task]) -> list[AlignedAnswers]:
-        ends = frozenset({self.tokenizer.eos_token_id})
-        if isinstance(self.engine, TransformersEngine):
-            ends = end_ids(self.engine.model, self.tokenizer)
         return sample(
             self.engine,
             requests,
@@ -147,7 +144,7 @@ class AlignedDecoder:
             max_batch_rows=self.max_batch_rows,
             checks=() if self.check is None else [self.check(task) for task in tasks],
             decode=partial(self.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False),
-            end_ids=ends,
+            end_ids=engine_end_ids(self.engine, self.tokenizer),
         )
 
 

@@ -24,7 +24,7 @@ from decoding.search.strategy import Candidate, Problem, Selection, Strategy
 from decoding.seeds import derived_seed, task_seeds
 from decoding.session import Session
 from decoding.steps import WHOLE_ANSWERS, Steps
-from decoding.transformers_engine import TransformersEngine, end_ids
+from decoding.transformers_engine import engine_end_ids
 from envs.environment import Environment
 from envs.task import Task
 from rewards.credit import Branch
@@ -115,10 +115,7 @@ class SearchDecoder:
         return self._steps != WHOLE_ANSWERS or self.budget.max_tokens is not None
 
     def _close(self, episode: Episode) -> None:
-        ends = frozenset({self.tokenizer.eos_token_id})
-        if isinstance(self.engine, TransformersEngine):
-            ends = end_ids(self.engine.model, self.tokenizer)
-        close_episode(episode, self.tokenizer, ends)
+        close_episode(episode, self.tokenizer, engine_end_ids(self.engine, self.tokenizer))
 
     def _driver(self, expansions: Expansions) -> Driver:
         return Driver(

@@ -190,15 +190,7 @@ class DiverseBeamDecoder:
         episode.end(generation.finish)
         if self.grammar and grammar is None:
             episode.grammar_error = f"environment '{self.environment.name}' has no grammar for this task"
-        state = State(
-            task=unsaid.task,
-            transcript=episode.transcript(self.tokenizer),
-            is_final=True,
-            logprob=sum(generation.logprobs),
-            log_z=None if generation.log_z is None else sum(generation.log_z),
-            tokens=len(generation.token_ids),
-            episode=episode,
-        )
+        state = State.of(episode, episode.transcript(self.tokenizer))
         return Candidate(state=state, score=self.groups.score(beam.log_p, len(beam.token_ids)))
 
     def _voted(self, candidates: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:

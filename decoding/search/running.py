@@ -95,15 +95,7 @@ class Search:
         self.standing[id(snapshot)] = Standing(
             snapshot=snapshot, live=None, temperature=temperature, seed=self.next_seed("root")
         )
-        return State(
-            task=self.task,
-            transcript=Transcript(segments=(), begins_in_reasoning=unsaid.begins_in_reasoning),
-            is_final=False,
-            logprob=0.0,
-            log_z=None,
-            tokens=0,
-            episode=snapshot,
-        )
+        return State.of(snapshot, Transcript(segments=(), begins_in_reasoning=unsaid.begins_in_reasoning))
 
     def grow(self, child: Growing, transcript: Transcript, answer: Answer | None) -> None:
         """Makes a state of a child whose step has ended.
@@ -122,21 +114,10 @@ class Search:
                 begins_in_reasoning=transcript.begins_in_reasoning,
                 tokens=transcript.tokens,
             )
+        # The row's own episode is written on; what is judged in the end must not change.
         snapshot = episode.snapshot()
-        weights = [stretch.log_z for stretch in episode.stretches if stretch.log_z is not None]
-        child.grown = State(
-            task=self.task,
-            transcript=transcript,
-            is_final=episode.finish is not None,
-            logprob=sum(sum(stretch.logprobs) for stretch in episode.stretches),
-            log_z=sum(map(sum, weights)) if weights else None,
-            tokens=episode.drawn,
-            digest=None if answer is None else answer.digest,
-            parent=child.parent,
-            quota=child.parent.quota,
-            # The row's own episode is written on; what is judged in the end must not change.
-            episode=snapshot,
-        )
+        digest = None if answer is None else answer.digest
+        child.grown = State.of(snapshot, transcript, digest=digest, parent=child.parent)
         if answer is not None:
             self.standing[id(snapshot)] = Standing(snapshot=snapshot, live=episode, observation_ids=answer.token_ids)
 

@@ -32,6 +32,32 @@ class State:
     episode: Episode = field(repr=False)
     """Tokens and records behind it, for who drives the search."""
 
+    @classmethod
+    def of(
+        cls, episode: Episode, transcript: Transcript, *, digest: str | None = None, parent: "State | None" = None
+    ) -> "State":
+        """The state of an episode that nobody writes on any more.
+
+        Args:
+            episode: a snapshot, or one that is over.
+            transcript: of it, and of what the environment has answered to it last.
+            digest: of that answer.
+            parent: what it was expanded from.
+        """
+        weights = [stretch.log_z for stretch in episode.stretches if stretch.log_z is not None]
+        return cls(
+            task=episode.task,
+            transcript=transcript,
+            is_final=episode.finish is not None,
+            logprob=sum((sum(stretch.logprobs) for stretch in episode.stretches), 0.0),
+            log_z=sum(map(sum, weights)) if weights else None,
+            tokens=episode.drawn,
+            digest=digest,
+            parent=parent,
+            quota=1 if parent is None else parent.quota,
+            episode=episode,
+        )
+
     @property
     def is_complete(self) -> bool:
         """The episode ended by itself, or its structure was ended for it; no budget has cut it off in the midst."""
